@@ -1,0 +1,68 @@
+# Everything CI does is a target here. FUZZTIME, SECONDS and COUNT may be set on the command line.
+GO        ?= go
+BIN       := bin/klamm
+FUZZTIME  ?= 10s
+LINT      := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS   := -s -w -X main.version=$(VERSION)
+
+.PHONY: run build test race unit interop chaos lint fuzz bench gen check clean
+
+## run: build, then start one node on 9092 (Kafka), 9093 (nodes) and 9094 (HTTP), data in ./data
+run: build
+	@exec ./$(BIN) server --data ./data
+
+## build: the static binary, bin/klamm
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/klamm
+	@for t in topics console-producer console-consumer consumer-groups configs get-offsets producer-perf-test consumer-perf-test; do \
+		ln -sf klamm bin/kafka-$$t; done
+
+## test: every test: units, then real clients (what a machine lacks is skipped with its reason, or fails when CI=true)
+test: build unit interop chaos
+
+## unit: all packages but the ones that start other programs
+unit:
+	$(GO) vet ./...
+	$(GO) test $$($(GO) list ./... | grep -v -e /test/)
+
+## race: the same with the race detector
+race:
+	$(GO) test -race $$($(GO) list ./... | grep -v -e /test/interop -e /test/chaos)
+
+## interop: real Java, C, Python, JavaScript, Go clients, Kafka's tools and Spark
+interop: build
+	$(GO) test -count=1 -timeout 25m ./test/interop/... ./test/kafkaref/...
+
+## chaos: bad input and bad days on real processes
+chaos: build
+	$(GO) test -count=1 -timeout 10m ./test/abuse/... ./test/chaos/...
+
+## lint: go vet and golangci-lint
+lint:
+	$(GO) vet ./...
+	$(GO) run $(LINT) run ./...
+
+## fuzz: every fuzz target for FUZZTIME each
+fuzz:
+	@set -e; for pkg in $$($(GO) list ./internal/... ./test/...); do \
+		for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+			echo "== $$pkg $$target"; $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$pkg; \
+		done; done
+
+## bench: Klamm beside Apache Kafka in one run; prints a table of ratios, keeps raw runs in bench/results
+bench: build
+	$(GO) run ./bench $(BENCHFLAGS)
+
+## gen: the wire codec from its definitions
+gen:
+	$(GO) run ./gen
+
+## check: what must pass before a commit
+check: build
+	@test -z "$$(gofmt -l cmd gen internal klammtest test bench 2>/dev/null)" || { echo "gofmt these:"; gofmt -l cmd gen internal klammtest test bench; exit 1; }
+	$(MAKE) lint unit
+	$(MAKE) gen && git diff --exit-code -- internal/wire
+
+clean:
+	rm -rf bin
