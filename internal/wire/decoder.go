@@ -28,9 +28,12 @@ type Limits struct {
 	Elements int
 	// StringBytes is the longest string, in bytes.
 	StringBytes int
-	// Tags is how many distinct unknown tagged fields one struct may carry (KIP-482).
+	// Tags is how many distinct unknown tagged fields one struct may carry (KIP-482). DropTags passes over them.
 	Tags int
 }
+
+// DropTags as a limit lets any number of unknown tagged fields come, and keeps none of them.
+const DropTags = -1
 
 // maxTagCount is how many tagged fields a struct may claim at all; Kafka refuses more before reading them.
 const maxTagCount = 10_000

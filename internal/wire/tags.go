@@ -86,7 +86,7 @@ func (d *Decoder) closeTag(outer int) {
 // unknown reads the whole of an open tagged field.
 func (d *Decoder) unknown(t *Tags, number uint32) *Tags {
 	b := d.take(d.end - d.off)
-	if d.err != nil {
+	if d.err != nil || d.lim.Tags == DropTags {
 		return t
 	}
 	return t.with(d, number, b)
