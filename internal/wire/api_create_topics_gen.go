@@ -7,8 +7,8 @@ import "github.com/klamm/klamm/internal/model"
 // CreateTopicsRequest is the request of API 19, v0-7.
 type CreateTopicsRequest struct {
 	Topics       []CreateTopicsRequestTopic // v0+
-	timeoutMs    int32                      // v0+, default 60000
-	validateOnly bool                       // v1+
+	TimeoutMs    int32                      // v0+, default 60000
+	ValidateOnly bool                       // v1+
 	// UnknownTags are tagged fields of a newer protocol, passed on unread.
 	UnknownTags *Tags
 }
@@ -16,7 +16,7 @@ type CreateTopicsRequest struct {
 // NewCreateTopicsRequest has every field at the value it takes where a version does not carry it.
 func NewCreateTopicsRequest() CreateTopicsRequest {
 	return CreateTopicsRequest{
-		timeoutMs: 60000,
+		TimeoutMs: 60000,
 	}
 }
 
@@ -41,9 +41,9 @@ func (m *CreateTopicsRequest) append(dst []byte, v int16) []byte {
 	for i := range m.Topics {
 		dst = m.Topics[i].append(dst, v)
 	}
-	dst = appendInt32(dst, m.timeoutMs)
+	dst = appendInt32(dst, m.TimeoutMs)
 	if v >= 1 {
-		dst = appendBool(dst, m.validateOnly)
+		dst = appendBool(dst, m.ValidateOnly)
 	}
 	if flex {
 		dst = appendUvarint(dst, uint32(m.UnknownTags.count()))
@@ -61,9 +61,9 @@ func (m *CreateTopicsRequest) decode(d *Decoder, v int16) {
 		}
 		m.Topics[i].decode(d, v)
 	}
-	m.timeoutMs = d.int32()
+	m.TimeoutMs = d.int32()
 	if v >= 1 {
-		m.validateOnly = d.bool()
+		m.ValidateOnly = d.bool()
 	}
 	if flex {
 		m.UnknownTags = d.tags()

@@ -6,7 +6,7 @@ import "github.com/klamm/klamm/internal/model"
 
 // UpdateFeaturesRequest is the request of API 57, v0-2.
 type UpdateFeaturesRequest struct {
-	timeoutMs      int32                          // v0+, default 60000
+	TimeoutMs      int32                          // v0+, default 60000
 	FeatureUpdates []UpdateFeaturesRequestFeature // v0+
 	ValidateOnly   bool                           // v1+
 	// UnknownTags are tagged fields of a newer protocol, passed on unread.
@@ -16,7 +16,7 @@ type UpdateFeaturesRequest struct {
 // NewUpdateFeaturesRequest has every field at the value it takes where a version does not carry it.
 func NewUpdateFeaturesRequest() UpdateFeaturesRequest {
 	return UpdateFeaturesRequest{
-		timeoutMs: 60000,
+		TimeoutMs: 60000,
 	}
 }
 
@@ -36,7 +36,7 @@ func (m *UpdateFeaturesRequest) Decode(d *Decoder, version int16) error {
 }
 
 func (m *UpdateFeaturesRequest) append(dst []byte, v int16) []byte {
-	dst = appendInt32(dst, m.timeoutMs)
+	dst = appendInt32(dst, m.TimeoutMs)
 	dst = appendArrayLen(dst, len(m.FeatureUpdates), false, true)
 	for i := range m.FeatureUpdates {
 		dst = m.FeatureUpdates[i].append(dst, v)
@@ -50,7 +50,7 @@ func (m *UpdateFeaturesRequest) append(dst []byte, v int16) []byte {
 }
 
 func (m *UpdateFeaturesRequest) decode(d *Decoder, v int16) {
-	m.timeoutMs = d.int32()
+	m.TimeoutMs = d.int32()
 	m.FeatureUpdates = newArray[UpdateFeaturesRequestFeature](d, true, false, 5)
 	for i := range m.FeatureUpdates {
 		if d.err != nil {

@@ -760,3 +760,126 @@ func NewResponse(key Key) (Response, bool) {
 	}
 	return nil, false
 }
+
+// The records of the metadata log. Numbers are for ever: a removed type's number is never used again.
+const (
+	RecordTypeRegisterBroker           RecordType = 0
+	RecordTypeUnregisterBroker         RecordType = 1
+	RecordTypeTopic                    RecordType = 2
+	RecordTypePartition                RecordType = 3
+	RecordTypeConfig                   RecordType = 4
+	RecordTypePartitionChange          RecordType = 5
+	RecordTypeRemoveTopic              RecordType = 9
+	RecordTypeFeatureLevel             RecordType = 12
+	RecordTypeProducerIDs              RecordType = 15
+	RecordTypeBrokerRegistrationChange RecordType = 17
+	RecordTypeNoOp                     RecordType = 20
+	RecordTypeActiveController         RecordType = 100
+	RecordTypeVoter                    RecordType = 101
+	RecordTypeRemoveVoter              RecordType = 102
+)
+
+// RecordName is the record's name, or "" for an unknown type.
+func RecordName(t RecordType) string {
+	switch t {
+	case RecordTypeRegisterBroker:
+		return "RegisterBrokerRecord"
+	case RecordTypeUnregisterBroker:
+		return "UnregisterBrokerRecord"
+	case RecordTypeTopic:
+		return "TopicRecord"
+	case RecordTypePartition:
+		return "PartitionRecord"
+	case RecordTypeConfig:
+		return "ConfigRecord"
+	case RecordTypePartitionChange:
+		return "PartitionChangeRecord"
+	case RecordTypeRemoveTopic:
+		return "RemoveTopicRecord"
+	case RecordTypeFeatureLevel:
+		return "FeatureLevelRecord"
+	case RecordTypeProducerIDs:
+		return "ProducerIDsRecord"
+	case RecordTypeBrokerRegistrationChange:
+		return "BrokerRegistrationChangeRecord"
+	case RecordTypeNoOp:
+		return "NoOpRecord"
+	case RecordTypeActiveController:
+		return "ActiveControllerRecord"
+	case RecordTypeVoter:
+		return "VoterRecord"
+	case RecordTypeRemoveVoter:
+		return "RemoveVoterRecord"
+	}
+	return ""
+}
+
+// RecordVersions are the versions of a metadata record that this codec can read and write.
+func RecordVersions(t RecordType) (lowest, highest int16, ok bool) {
+	switch t {
+	case RecordTypeRegisterBroker:
+		return 0, 0, true
+	case RecordTypeUnregisterBroker:
+		return 0, 0, true
+	case RecordTypeTopic:
+		return 0, 0, true
+	case RecordTypePartition:
+		return 0, 0, true
+	case RecordTypeConfig:
+		return 0, 0, true
+	case RecordTypePartitionChange:
+		return 0, 0, true
+	case RecordTypeRemoveTopic:
+		return 0, 0, true
+	case RecordTypeFeatureLevel:
+		return 0, 0, true
+	case RecordTypeProducerIDs:
+		return 0, 0, true
+	case RecordTypeBrokerRegistrationChange:
+		return 0, 0, true
+	case RecordTypeNoOp:
+		return 0, 0, true
+	case RecordTypeActiveController:
+		return 0, 0, true
+	case RecordTypeVoter:
+		return 0, 0, true
+	case RecordTypeRemoveVoter:
+		return 0, 0, true
+	}
+	return 0, 0, false
+}
+
+// NewMetadataRecord is an empty record of a type.
+func NewMetadataRecord(t RecordType) (MetadataRecord, bool) {
+	switch t {
+	case RecordTypeRegisterBroker:
+		return new(RegisterBrokerRecord), true
+	case RecordTypeUnregisterBroker:
+		return new(UnregisterBrokerRecord), true
+	case RecordTypeTopic:
+		return new(TopicRecord), true
+	case RecordTypePartition:
+		return new(PartitionRecord), true
+	case RecordTypeConfig:
+		return new(ConfigRecord), true
+	case RecordTypePartitionChange:
+		return new(PartitionChangeRecord), true
+	case RecordTypeRemoveTopic:
+		return new(RemoveTopicRecord), true
+	case RecordTypeFeatureLevel:
+		return new(FeatureLevelRecord), true
+	case RecordTypeProducerIDs:
+		return new(ProducerIDsRecord), true
+	case RecordTypeBrokerRegistrationChange:
+		return new(BrokerRegistrationChangeRecord), true
+	case RecordTypeNoOp:
+		return new(NoOpRecord), true
+	case RecordTypeActiveController:
+		return new(ActiveControllerRecord), true
+	case RecordTypeVoter:
+		return new(VoterRecord), true
+	case RecordTypeRemoveVoter:
+		return new(RemoveVoterRecord), true
+	}
+	return nil, false
+}
