@@ -148,6 +148,7 @@ const (
 	ShareSessionLimitReached           ErrorCode = 133
 )
 
+// errorCodes is read-only.
 var errorCodes = map[ErrorCode]struct {
 	name      string
 	retriable bool
