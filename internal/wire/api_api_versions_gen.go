@@ -8,8 +8,18 @@ import "github.com/klamm/klamm/internal/model"
 type APIVersionsRequest struct {
 	ClientSoftwareName    string // v3+
 	ClientSoftwareVersion string // v3+
+	// ClusterID: whom the client believes to talk to (KIP-1242)
+	ClusterID *string // v5+, nullable
+	NodeID    int32   // v5+, default -1
 	// UnknownTags are tagged fields of a newer protocol, passed on unread.
 	UnknownTags *Tags
+}
+
+// NewAPIVersionsRequest has every field at the value it takes where a version does not carry it.
+func NewAPIVersionsRequest() APIVersionsRequest {
+	return APIVersionsRequest{
+		NodeID: -1,
+	}
 }
 
 // APIKey is the API's number, 18.
@@ -22,7 +32,7 @@ func (m *APIVersionsRequest) Append(dst []byte, version int16) []byte {
 
 // Decode replaces m by what d holds.
 func (m *APIVersionsRequest) Decode(d *Decoder, version int16) error {
-	*m = APIVersionsRequest{}
+	*m = NewAPIVersionsRequest()
 	m.decode(d, version)
 	return d.err
 }
@@ -34,6 +44,12 @@ func (m *APIVersionsRequest) append(dst []byte, v int16) []byte {
 	}
 	if v >= 3 {
 		dst = appendString(dst, m.ClientSoftwareVersion, true)
+	}
+	if v >= 5 {
+		dst = appendNullString(dst, m.ClusterID, true, true)
+	}
+	if v >= 5 {
+		dst = appendInt32(dst, m.NodeID)
 	}
 	if flex {
 		dst = appendUvarint(dst, uint32(m.UnknownTags.count()))
@@ -49,6 +65,12 @@ func (m *APIVersionsRequest) decode(d *Decoder, v int16) {
 	}
 	if v >= 3 {
 		m.ClientSoftwareVersion = d.string(true)
+	}
+	if v >= 5 {
+		m.ClusterID = d.nullString(true, true)
+	}
+	if v >= 5 {
+		m.NodeID = d.int32()
 	}
 	if flex {
 		m.UnknownTags = d.tags()

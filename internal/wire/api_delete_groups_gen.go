@@ -98,8 +98,9 @@ func (m *DeleteGroupsResponse) decode(d *Decoder, v int16) {
 
 // DeleteGroupsResponseResult is held by DeleteGroupsResponse.Results.
 type DeleteGroupsResponseResult struct {
-	GroupID   string          // v0+
-	ErrorCode model.ErrorCode // v0+
+	GroupID      string          // v0+
+	ErrorCode    model.ErrorCode // v0+
+	ErrorMessage *string         // v3+, nullable
 	// UnknownTags are tagged fields of a newer protocol, passed on unread.
 	UnknownTags *Tags
 }
@@ -108,6 +109,9 @@ func (m *DeleteGroupsResponseResult) append(dst []byte, v int16) []byte {
 	flex := v >= 2
 	dst = appendString(dst, m.GroupID, flex)
 	dst = appendInt16(dst, int16(m.ErrorCode))
+	if v >= 3 {
+		dst = appendNullString(dst, m.ErrorMessage, true, true)
+	}
 	if flex {
 		dst = appendUvarint(dst, uint32(m.UnknownTags.count()))
 		dst = appendTags(dst, m.UnknownTags, 0, allTags)
@@ -119,6 +123,9 @@ func (m *DeleteGroupsResponseResult) decode(d *Decoder, v int16) {
 	flex := v >= 2
 	m.GroupID = d.string(flex)
 	m.ErrorCode = d.errorCode()
+	if v >= 3 {
+		m.ErrorMessage = d.nullString(true, true)
+	}
 	if flex {
 		m.UnknownTags = d.tags()
 	}

@@ -319,7 +319,7 @@ type ShareFetchResponseTopicPartition struct {
 	AcknowledgeErrorCode    model.ErrorCode                                  // v1+
 	AcknowledgeErrorMessage *string                                          // v1+, nullable
 	CurrentLeader           ShareFetchResponseTopicPartitionCurrentLeader    // v1+
-	Records                 []byte                                           // v1+, nullable
+	Records                 []byte                                           // v1+
 	AcquiredRecords         []ShareFetchResponseTopicPartitionAcquiredRecord // v1+
 	// UnknownTags are tagged fields of a newer protocol, passed on unread.
 	UnknownTags *Tags
@@ -332,7 +332,7 @@ func (m *ShareFetchResponseTopicPartition) append(dst []byte, v int16) []byte {
 	dst = appendInt16(dst, int16(m.AcknowledgeErrorCode))
 	dst = appendNullString(dst, m.AcknowledgeErrorMessage, true, true)
 	dst = m.CurrentLeader.append(dst, v)
-	dst = appendBytes(dst, m.Records, true, true)
+	dst = appendBytes(dst, m.Records, true, false)
 	dst = appendArrayLen(dst, len(m.AcquiredRecords), false, true)
 	for i := range m.AcquiredRecords {
 		dst = m.AcquiredRecords[i].append(dst, v)
@@ -349,7 +349,7 @@ func (m *ShareFetchResponseTopicPartition) decode(d *Decoder, v int16) {
 	m.AcknowledgeErrorCode = d.errorCode()
 	m.AcknowledgeErrorMessage = d.nullString(true, true)
 	m.CurrentLeader.decode(d, v)
-	m.Records = d.bytes(true, true)
+	m.Records = d.bytes(true, false)
 	m.AcquiredRecords = newArray[ShareFetchResponseTopicPartitionAcquiredRecord](d, true, false, 19)
 	for i := range m.AcquiredRecords {
 		if d.err != nil {

@@ -10,6 +10,7 @@ import "github.com/klamm/klamm/internal/model"
 type StreamsGroupDescribeRequest struct {
 	GroupIDs                    []string // v0+
 	IncludeAuthorizedOperations bool     // v0+
+	IncludeTopologyDescription  bool     // v1+
 	// UnknownTags are tagged fields of a newer protocol, passed on unread.
 	UnknownTags *Tags
 }
@@ -29,17 +30,23 @@ func (m *StreamsGroupDescribeRequest) Decode(d *Decoder, version int16) error {
 	return d.err
 }
 
-func (m *StreamsGroupDescribeRequest) append(dst []byte, _ int16) []byte {
+func (m *StreamsGroupDescribeRequest) append(dst []byte, v int16) []byte {
 	dst = appendStrings(dst, m.GroupIDs, true, false)
 	dst = appendBool(dst, m.IncludeAuthorizedOperations)
+	if v >= 1 {
+		dst = appendBool(dst, m.IncludeTopologyDescription)
+	}
 	dst = appendUvarint(dst, uint32(m.UnknownTags.count()))
 	dst = appendTags(dst, m.UnknownTags, 0, allTags)
 	return dst
 }
 
-func (m *StreamsGroupDescribeRequest) decode(d *Decoder, _ int16) {
+func (m *StreamsGroupDescribeRequest) decode(d *Decoder, v int16) {
 	m.GroupIDs = d.strings(true, false)
 	m.IncludeAuthorizedOperations = d.bool()
+	if v >= 1 {
+		m.IncludeTopologyDescription = d.bool()
+	}
 	m.UnknownTags = d.tags()
 }
 
@@ -101,6 +108,11 @@ type StreamsGroupDescribeResponseGroup struct {
 	Topology             *StreamsGroupDescribeResponseGroupTopology // v0+, nullable
 	Members              []StreamsGroupDescribeResponseGroupMember  // v0+
 	AuthorizedOperations int32                                      // v0+, default -2147483648
+	// TopologyDescription: (KIP-1331)
+	TopologyDescription       *StreamsGroupDescribeResponseGroupDescription // v1+, nullable
+	TopologyDescriptionStatus int8                                          // v1+
+	// AssignorName: (KIP-1357)
+	AssignorName *string // v1+, nullable
 	// UnknownTags are tagged fields of a newer protocol, passed on unread.
 	UnknownTags *Tags
 }
@@ -130,6 +142,20 @@ func (m *StreamsGroupDescribeResponseGroup) append(dst []byte, v int16) []byte {
 		dst = m.Members[i].append(dst, v)
 	}
 	dst = appendInt32(dst, m.AuthorizedOperations)
+	if v >= 1 {
+		if m.TopologyDescription == nil {
+			dst = appendPresent(dst, false)
+		} else {
+			dst = appendPresent(dst, true)
+			dst = m.TopologyDescription.append(dst, v)
+		}
+	}
+	if v >= 1 {
+		dst = append(dst, byte(m.TopologyDescriptionStatus))
+	}
+	if v >= 1 {
+		dst = appendNullString(dst, m.AssignorName, true, true)
+	}
 	dst = appendUvarint(dst, uint32(m.UnknownTags.count()))
 	dst = appendTags(dst, m.UnknownTags, 0, allTags)
 	return dst
@@ -154,6 +180,18 @@ func (m *StreamsGroupDescribeResponseGroup) decode(d *Decoder, v int16) {
 		m.Members[i].decode(d, v)
 	}
 	m.AuthorizedOperations = d.int32()
+	if v >= 1 {
+		if d.present(unsafe.Sizeof(*m.TopologyDescription)) {
+			m.TopologyDescription = new(StreamsGroupDescribeResponseGroupDescription)
+			m.TopologyDescription.decode(d, v)
+		}
+	}
+	if v >= 1 {
+		m.TopologyDescriptionStatus = d.int8()
+	}
+	if v >= 1 {
+		m.AssignorName = d.nullString(true, true)
+	}
 	m.UnknownTags = d.tags()
 }
 
@@ -330,6 +368,134 @@ func (m *StreamsGroupDescribeResponseGroupMember) decode(d *Decoder, v int16) {
 	m.Assignment.decode(d, v)
 	m.TargetAssignment.decode(d, v)
 	m.IsClassic = d.bool()
+	m.UnknownTags = d.tags()
+}
+
+// StreamsGroupDescribeResponseGroupDescription is held by StreamsGroupDescribeResponseGroup.TopologyDescription.
+type StreamsGroupDescribeResponseGroupDescription struct {
+	Subtopologies []StreamsGroupDescribeResponseDescribedSubtopology // v1+
+	GlobalStores  []StreamsGroupDescribeResponseDescribedGlobalStore // v1+
+	// UnknownTags are tagged fields of a newer protocol, passed on unread.
+	UnknownTags *Tags
+}
+
+func (m *StreamsGroupDescribeResponseGroupDescription) append(dst []byte, v int16) []byte {
+	dst = appendArrayLen(dst, len(m.Subtopologies), false, true)
+	for i := range m.Subtopologies {
+		dst = m.Subtopologies[i].append(dst, v)
+	}
+	dst = appendArrayLen(dst, len(m.GlobalStores), false, true)
+	for i := range m.GlobalStores {
+		dst = m.GlobalStores[i].append(dst, v)
+	}
+	dst = appendUvarint(dst, uint32(m.UnknownTags.count()))
+	dst = appendTags(dst, m.UnknownTags, 0, allTags)
+	return dst
+}
+
+func (m *StreamsGroupDescribeResponseGroupDescription) decode(d *Decoder, v int16) {
+	m.Subtopologies = newArray[StreamsGroupDescribeResponseDescribedSubtopology](d, true, false, 3)
+	for i := range m.Subtopologies {
+		if d.err != nil {
+			return
+		}
+		m.Subtopologies[i].decode(d, v)
+	}
+	m.GlobalStores = newArray[StreamsGroupDescribeResponseDescribedGlobalStore](d, true, false, 15)
+	for i := range m.GlobalStores {
+		if d.err != nil {
+			return
+		}
+		m.GlobalStores[i].decode(d, v)
+	}
+	m.UnknownTags = d.tags()
+}
+
+// StreamsGroupDescribeResponseDescribedSubtopology is used in more than one place of StreamsGroupDescribeResponse.
+type StreamsGroupDescribeResponseDescribedSubtopology struct {
+	SubtopologyID string                                      // v1+
+	Nodes         []StreamsGroupDescribeResponseDescribedNode // v1+
+	// UnknownTags are tagged fields of a newer protocol, passed on unread.
+	UnknownTags *Tags
+}
+
+func (m *StreamsGroupDescribeResponseDescribedSubtopology) append(dst []byte, v int16) []byte {
+	dst = appendString(dst, m.SubtopologyID, true)
+	dst = appendArrayLen(dst, len(m.Nodes), false, true)
+	for i := range m.Nodes {
+		dst = m.Nodes[i].append(dst, v)
+	}
+	dst = appendUvarint(dst, uint32(m.UnknownTags.count()))
+	dst = appendTags(dst, m.UnknownTags, 0, allTags)
+	return dst
+}
+
+func (m *StreamsGroupDescribeResponseDescribedSubtopology) decode(d *Decoder, v int16) {
+	m.SubtopologyID = d.string(true)
+	m.Nodes = newArray[StreamsGroupDescribeResponseDescribedNode](d, true, false, 7)
+	for i := range m.Nodes {
+		if d.err != nil {
+			return
+		}
+		m.Nodes[i].decode(d, v)
+	}
+	m.UnknownTags = d.tags()
+}
+
+// StreamsGroupDescribeResponseDescribedGlobalStore is used in more than one place of StreamsGroupDescribeResponse.
+type StreamsGroupDescribeResponseDescribedGlobalStore struct {
+	Source    StreamsGroupDescribeResponseDescribedNode // v1+
+	Processor StreamsGroupDescribeResponseDescribedNode // v1+
+	// UnknownTags are tagged fields of a newer protocol, passed on unread.
+	UnknownTags *Tags
+}
+
+func (m *StreamsGroupDescribeResponseDescribedGlobalStore) append(dst []byte, v int16) []byte {
+	dst = m.Source.append(dst, v)
+	dst = m.Processor.append(dst, v)
+	dst = appendUvarint(dst, uint32(m.UnknownTags.count()))
+	dst = appendTags(dst, m.UnknownTags, 0, allTags)
+	return dst
+}
+
+func (m *StreamsGroupDescribeResponseDescribedGlobalStore) decode(d *Decoder, v int16) {
+	m.Source.decode(d, v)
+	m.Processor.decode(d, v)
+	m.UnknownTags = d.tags()
+}
+
+// StreamsGroupDescribeResponseDescribedNode is used in more than one place of StreamsGroupDescribeResponse.
+type StreamsGroupDescribeResponseDescribedNode struct {
+	Name string // v1+
+	// NodeType: 1 source, 2 processor, 3 sink
+	NodeType     int8     // v1+
+	SourceTopics []string // v1+
+	SinkTopic    *string  // v1+, nullable
+	Stores       []string // v1+
+	Successors   []string // v1+
+	// UnknownTags are tagged fields of a newer protocol, passed on unread.
+	UnknownTags *Tags
+}
+
+func (m *StreamsGroupDescribeResponseDescribedNode) append(dst []byte, _ int16) []byte {
+	dst = appendString(dst, m.Name, true)
+	dst = append(dst, byte(m.NodeType))
+	dst = appendStrings(dst, m.SourceTopics, true, false)
+	dst = appendNullString(dst, m.SinkTopic, true, true)
+	dst = appendStrings(dst, m.Stores, true, false)
+	dst = appendStrings(dst, m.Successors, true, false)
+	dst = appendUvarint(dst, uint32(m.UnknownTags.count()))
+	dst = appendTags(dst, m.UnknownTags, 0, allTags)
+	return dst
+}
+
+func (m *StreamsGroupDescribeResponseDescribedNode) decode(d *Decoder, _ int16) {
+	m.Name = d.string(true)
+	m.NodeType = d.int8()
+	m.SourceTopics = d.strings(true, false)
+	m.SinkTopic = d.nullString(true, true)
+	m.Stores = d.strings(true, false)
+	m.Successors = d.strings(true, false)
 	m.UnknownTags = d.tags()
 }
 

@@ -415,22 +415,31 @@ func (m *StreamsGroupHeartbeatRequestTaskIDs) decode(d *Decoder, _ int16) {
 
 // StreamsGroupHeartbeatResponse answers StreamsGroupHeartbeatRequest.
 type StreamsGroupHeartbeatResponse struct {
-	ThrottleTimeMs           int32                                                   // v0+
-	ErrorCode                model.ErrorCode                                         // v0+
-	ErrorMessage             *string                                                 // v0+, nullable
-	MemberID                 string                                                  // v0+
-	MemberEpoch              int32                                                   // v0+
-	HeartbeatIntervalMs      int32                                                   // v0+
-	AcceptableRecoveryLag    int32                                                   // v0+
-	TaskOffsetIntervalMs     int32                                                   // v0+
-	Status                   []StreamsGroupHeartbeatResponseStatus                   // v0+, nullable
-	ActiveTasks              []StreamsGroupHeartbeatResponseTaskIDs                  // v0+, nullable
-	StandbyTasks             []StreamsGroupHeartbeatResponseTaskIDs                  // v0+, nullable
-	WarmupTasks              []StreamsGroupHeartbeatResponseTaskIDs                  // v0+, nullable
-	EndpointInformationEpoch int32                                                   // v0+
-	PartitionsByUserEndpoint []StreamsGroupHeartbeatResponsePartitionsByUserEndpoint // v0+, nullable
+	ThrottleTimeMs              int32                                                   // v0+
+	ErrorCode                   model.ErrorCode                                         // v0+
+	ErrorMessage                *string                                                 // v0+, nullable
+	MemberID                    string                                                  // v0+
+	MemberEpoch                 int32                                                   // v0+
+	HeartbeatIntervalMs         int32                                                   // v0+
+	AcceptableRecoveryLagLegacy int32                                                   // v0
+	TaskOffsetIntervalMs        int32                                                   // v0+
+	AcceptableRecoveryLag       int64                                                   // v1+, default -1
+	Status                      []StreamsGroupHeartbeatResponseStatus                   // v0+, nullable
+	ActiveTasks                 []StreamsGroupHeartbeatResponseTaskIDs                  // v0+, nullable
+	StandbyTasks                []StreamsGroupHeartbeatResponseTaskIDs                  // v0+, nullable
+	WarmupTasks                 []StreamsGroupHeartbeatResponseTaskIDs                  // v0+, nullable
+	TopologyDescriptionRequired bool                                                    // v1+
+	EndpointInformationEpoch    int32                                                   // v0+
+	PartitionsByUserEndpoint    []StreamsGroupHeartbeatResponsePartitionsByUserEndpoint // v0+, nullable
 	// UnknownTags are tagged fields of a newer protocol, passed on unread.
 	UnknownTags *Tags
+}
+
+// NewStreamsGroupHeartbeatResponse has every field at the value it takes where a version does not carry it.
+func NewStreamsGroupHeartbeatResponse() StreamsGroupHeartbeatResponse {
+	return StreamsGroupHeartbeatResponse{
+		AcceptableRecoveryLag: -1,
+	}
 }
 
 // APIKey is the API's number, 88.
@@ -443,7 +452,7 @@ func (m *StreamsGroupHeartbeatResponse) Append(dst []byte, version int16) []byte
 
 // Decode replaces m by what d holds.
 func (m *StreamsGroupHeartbeatResponse) Decode(d *Decoder, version int16) error {
-	*m = StreamsGroupHeartbeatResponse{}
+	*m = NewStreamsGroupHeartbeatResponse()
 	m.decode(d, version)
 	return d.err
 }
@@ -455,8 +464,13 @@ func (m *StreamsGroupHeartbeatResponse) append(dst []byte, v int16) []byte {
 	dst = appendString(dst, m.MemberID, true)
 	dst = appendInt32(dst, m.MemberEpoch)
 	dst = appendInt32(dst, m.HeartbeatIntervalMs)
-	dst = appendInt32(dst, m.AcceptableRecoveryLag)
+	if v <= 0 {
+		dst = appendInt32(dst, m.AcceptableRecoveryLagLegacy)
+	}
 	dst = appendInt32(dst, m.TaskOffsetIntervalMs)
+	if v >= 1 {
+		dst = appendInt64(dst, m.AcceptableRecoveryLag)
+	}
 	dst = appendArrayLen(dst, len(m.Status), m.Status == nil, true)
 	for i := range m.Status {
 		dst = m.Status[i].append(dst, v)
@@ -472,6 +486,9 @@ func (m *StreamsGroupHeartbeatResponse) append(dst []byte, v int16) []byte {
 	dst = appendArrayLen(dst, len(m.WarmupTasks), m.WarmupTasks == nil, true)
 	for i := range m.WarmupTasks {
 		dst = m.WarmupTasks[i].append(dst, v)
+	}
+	if v >= 1 {
+		dst = appendBool(dst, m.TopologyDescriptionRequired)
 	}
 	dst = appendInt32(dst, m.EndpointInformationEpoch)
 	dst = appendArrayLen(dst, len(m.PartitionsByUserEndpoint), m.PartitionsByUserEndpoint == nil, true)
@@ -490,8 +507,13 @@ func (m *StreamsGroupHeartbeatResponse) decode(d *Decoder, v int16) {
 	m.MemberID = d.string(true)
 	m.MemberEpoch = d.int32()
 	m.HeartbeatIntervalMs = d.int32()
-	m.AcceptableRecoveryLag = d.int32()
+	if v <= 0 {
+		m.AcceptableRecoveryLagLegacy = d.int32()
+	}
 	m.TaskOffsetIntervalMs = d.int32()
+	if v >= 1 {
+		m.AcceptableRecoveryLag = d.int64()
+	}
 	m.Status = newArray[StreamsGroupHeartbeatResponseStatus](d, true, true, 3)
 	for i := range m.Status {
 		if d.err != nil {
@@ -519,6 +541,9 @@ func (m *StreamsGroupHeartbeatResponse) decode(d *Decoder, v int16) {
 			return
 		}
 		m.WarmupTasks[i].decode(d, v)
+	}
+	if v >= 1 {
+		m.TopologyDescriptionRequired = d.bool()
 	}
 	m.EndpointInformationEpoch = d.int32()
 	m.PartitionsByUserEndpoint = newArray[StreamsGroupHeartbeatResponsePartitionsByUserEndpoint](d, true, true, 7)

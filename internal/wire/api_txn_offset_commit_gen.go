@@ -95,7 +95,8 @@ func (m *TxnOffsetCommitRequest) decode(d *Decoder, v int16) {
 
 // TxnOffsetCommitRequestTopic is held by TxnOffsetCommitRequest.Topics.
 type TxnOffsetCommitRequestTopic struct {
-	Name       string                                 // v0+
+	Name       string                                 // v0-5
+	TopicID    model.UUID                             // v6+
 	Partitions []TxnOffsetCommitRequestTopicPartition // v0+
 	// UnknownTags are tagged fields of a newer protocol, passed on unread.
 	UnknownTags *Tags
@@ -103,7 +104,12 @@ type TxnOffsetCommitRequestTopic struct {
 
 func (m *TxnOffsetCommitRequestTopic) append(dst []byte, v int16) []byte {
 	flex := v >= 3
-	dst = appendString(dst, m.Name, flex)
+	if v <= 5 {
+		dst = appendString(dst, m.Name, flex)
+	}
+	if v >= 6 {
+		dst = append(dst, m.TopicID[:]...)
+	}
 	dst = appendArrayLen(dst, len(m.Partitions), false, flex)
 	for i := range m.Partitions {
 		dst = m.Partitions[i].append(dst, v)
@@ -117,7 +123,12 @@ func (m *TxnOffsetCommitRequestTopic) append(dst []byte, v int16) []byte {
 
 func (m *TxnOffsetCommitRequestTopic) decode(d *Decoder, v int16) {
 	flex := v >= 3
-	m.Name = d.string(flex)
+	if v <= 5 {
+		m.Name = d.string(flex)
+	}
+	if v >= 6 {
+		m.TopicID = d.uuid()
+	}
 	m.Partitions = newArray[TxnOffsetCommitRequestTopicPartition](d, flex, false, 14)
 	for i := range m.Partitions {
 		if d.err != nil {
@@ -230,7 +241,8 @@ func (m *TxnOffsetCommitResponse) decode(d *Decoder, v int16) {
 
 // TxnOffsetCommitResponseTopic is held by TxnOffsetCommitResponse.Topics.
 type TxnOffsetCommitResponseTopic struct {
-	Name       string                                  // v0+
+	Name       string                                  // v0-5
+	TopicID    model.UUID                              // v6+
 	Partitions []TxnOffsetCommitResponseTopicPartition // v0+
 	// UnknownTags are tagged fields of a newer protocol, passed on unread.
 	UnknownTags *Tags
@@ -238,7 +250,12 @@ type TxnOffsetCommitResponseTopic struct {
 
 func (m *TxnOffsetCommitResponseTopic) append(dst []byte, v int16) []byte {
 	flex := v >= 3
-	dst = appendString(dst, m.Name, flex)
+	if v <= 5 {
+		dst = appendString(dst, m.Name, flex)
+	}
+	if v >= 6 {
+		dst = append(dst, m.TopicID[:]...)
+	}
 	dst = appendArrayLen(dst, len(m.Partitions), false, flex)
 	for i := range m.Partitions {
 		dst = m.Partitions[i].append(dst, v)
@@ -252,7 +269,12 @@ func (m *TxnOffsetCommitResponseTopic) append(dst []byte, v int16) []byte {
 
 func (m *TxnOffsetCommitResponseTopic) decode(d *Decoder, v int16) {
 	flex := v >= 3
-	m.Name = d.string(flex)
+	if v <= 5 {
+		m.Name = d.string(flex)
+	}
+	if v >= 6 {
+		m.TopicID = d.uuid()
+	}
 	m.Partitions = newArray[TxnOffsetCommitResponseTopicPartition](d, flex, false, 6)
 	for i := range m.Partitions {
 		if d.err != nil {

@@ -4,78 +4,80 @@ package wire
 
 // The APIs this codec speaks.
 const (
-	KeyProduce                      Key = 0
-	KeyFetch                        Key = 1
-	KeyListOffsets                  Key = 2
-	KeyMetadata                     Key = 3
-	KeyOffsetCommit                 Key = 8
-	KeyOffsetFetch                  Key = 9
-	KeyFindCoordinator              Key = 10
-	KeyJoinGroup                    Key = 11
-	KeyHeartbeat                    Key = 12
-	KeyLeaveGroup                   Key = 13
-	KeySyncGroup                    Key = 14
-	KeyDescribeGroups               Key = 15
-	KeyListGroups                   Key = 16
-	KeySaslHandshake                Key = 17
-	KeyAPIVersions                  Key = 18
-	KeyCreateTopics                 Key = 19
-	KeyDeleteTopics                 Key = 20
-	KeyDeleteRecords                Key = 21
-	KeyInitProducerID               Key = 22
-	KeyOffsetForLeaderEpoch         Key = 23
-	KeyAddPartitionsToTxn           Key = 24
-	KeyAddOffsetsToTxn              Key = 25
-	KeyEndTxn                       Key = 26
-	KeyWriteTxnMarkers              Key = 27
-	KeyTxnOffsetCommit              Key = 28
-	KeyDescribeAcls                 Key = 29
-	KeyCreateAcls                   Key = 30
-	KeyDeleteAcls                   Key = 31
-	KeyDescribeConfigs              Key = 32
-	KeyAlterConfigs                 Key = 33
-	KeyAlterReplicaLogDirs          Key = 34
-	KeyDescribeLogDirs              Key = 35
-	KeySaslAuthenticate             Key = 36
-	KeyCreatePartitions             Key = 37
-	KeyCreateDelegationToken        Key = 38
-	KeyRenewDelegationToken         Key = 39
-	KeyExpireDelegationToken        Key = 40
-	KeyDescribeDelegationToken      Key = 41
-	KeyDeleteGroups                 Key = 42
-	KeyElectLeaders                 Key = 43
-	KeyIncrementalAlterConfigs      Key = 44
-	KeyAlterPartitionReassignments  Key = 45
-	KeyListPartitionReassignments   Key = 46
-	KeyOffsetDelete                 Key = 47
-	KeyDescribeClientQuotas         Key = 48
-	KeyAlterClientQuotas            Key = 49
-	KeyDescribeUserScramCredentials Key = 50
-	KeyAlterUserScramCredentials    Key = 51
-	KeyDescribeQuorum               Key = 55
-	KeyUpdateFeatures               Key = 57
-	KeyDescribeCluster              Key = 60
-	KeyDescribeProducers            Key = 61
-	KeyUnregisterBroker             Key = 64
-	KeyDescribeTransactions         Key = 65
-	KeyListTransactions             Key = 66
-	KeyConsumerGroupHeartbeat       Key = 68
-	KeyConsumerGroupDescribe        Key = 69
-	KeyGetTelemetrySubscriptions    Key = 71
-	KeyPushTelemetry                Key = 72
-	KeyListConfigResources          Key = 74
-	KeyDescribeTopicPartitions      Key = 75
-	KeyShareGroupHeartbeat          Key = 76
-	KeyShareGroupDescribe           Key = 77
-	KeyShareFetch                   Key = 78
-	KeyShareAcknowledge             Key = 79
-	KeyAddRaftVoter                 Key = 80
-	KeyRemoveRaftVoter              Key = 81
-	KeyStreamsGroupHeartbeat        Key = 88
-	KeyStreamsGroupDescribe         Key = 89
-	KeyDescribeShareGroupOffsets    Key = 90
-	KeyAlterShareGroupOffsets       Key = 91
-	KeyDeleteShareGroupOffsets      Key = 92
+	KeyProduce                               Key = 0
+	KeyFetch                                 Key = 1
+	KeyListOffsets                           Key = 2
+	KeyMetadata                              Key = 3
+	KeyOffsetCommit                          Key = 8
+	KeyOffsetFetch                           Key = 9
+	KeyFindCoordinator                       Key = 10
+	KeyJoinGroup                             Key = 11
+	KeyHeartbeat                             Key = 12
+	KeyLeaveGroup                            Key = 13
+	KeySyncGroup                             Key = 14
+	KeyDescribeGroups                        Key = 15
+	KeyListGroups                            Key = 16
+	KeySaslHandshake                         Key = 17
+	KeyAPIVersions                           Key = 18
+	KeyCreateTopics                          Key = 19
+	KeyDeleteTopics                          Key = 20
+	KeyDeleteRecords                         Key = 21
+	KeyInitProducerID                        Key = 22
+	KeyOffsetForLeaderEpoch                  Key = 23
+	KeyAddPartitionsToTxn                    Key = 24
+	KeyAddOffsetsToTxn                       Key = 25
+	KeyEndTxn                                Key = 26
+	KeyWriteTxnMarkers                       Key = 27
+	KeyTxnOffsetCommit                       Key = 28
+	KeyDescribeAcls                          Key = 29
+	KeyCreateAcls                            Key = 30
+	KeyDeleteAcls                            Key = 31
+	KeyDescribeConfigs                       Key = 32
+	KeyAlterConfigs                          Key = 33
+	KeyAlterReplicaLogDirs                   Key = 34
+	KeyDescribeLogDirs                       Key = 35
+	KeySaslAuthenticate                      Key = 36
+	KeyCreatePartitions                      Key = 37
+	KeyCreateDelegationToken                 Key = 38
+	KeyRenewDelegationToken                  Key = 39
+	KeyExpireDelegationToken                 Key = 40
+	KeyDescribeDelegationToken               Key = 41
+	KeyDeleteGroups                          Key = 42
+	KeyElectLeaders                          Key = 43
+	KeyIncrementalAlterConfigs               Key = 44
+	KeyAlterPartitionReassignments           Key = 45
+	KeyListPartitionReassignments            Key = 46
+	KeyOffsetDelete                          Key = 47
+	KeyDescribeClientQuotas                  Key = 48
+	KeyAlterClientQuotas                     Key = 49
+	KeyDescribeUserScramCredentials          Key = 50
+	KeyAlterUserScramCredentials             Key = 51
+	KeyDescribeQuorum                        Key = 55
+	KeyUpdateFeatures                        Key = 57
+	KeyDescribeCluster                       Key = 60
+	KeyDescribeProducers                     Key = 61
+	KeyUnregisterBroker                      Key = 64
+	KeyDescribeTransactions                  Key = 65
+	KeyListTransactions                      Key = 66
+	KeyConsumerGroupHeartbeat                Key = 68
+	KeyConsumerGroupDescribe                 Key = 69
+	KeyGetTelemetrySubscriptions             Key = 71
+	KeyPushTelemetry                         Key = 72
+	KeyListConfigResources                   Key = 74
+	KeyDescribeTopicPartitions               Key = 75
+	KeyShareGroupHeartbeat                   Key = 76
+	KeyShareGroupDescribe                    Key = 77
+	KeyShareFetch                            Key = 78
+	KeyShareAcknowledge                      Key = 79
+	KeyAddRaftVoter                          Key = 80
+	KeyRemoveRaftVoter                       Key = 81
+	KeyStreamsGroupHeartbeat                 Key = 88
+	KeyStreamsGroupDescribe                  Key = 89
+	KeyDescribeShareGroupOffsets             Key = 90
+	KeyAlterShareGroupOffsets                Key = 91
+	KeyDeleteShareGroupOffsets               Key = 92
+	KeyStreamsGroupTopologyDescriptionUpdate Key = 93
+	KeyUnregisterController                  Key = 94
 )
 
 // Keys are all APIs this codec speaks, ascending.
@@ -153,6 +155,8 @@ func Keys() []Key {
 		KeyDescribeShareGroupOffsets,
 		KeyAlterShareGroupOffsets,
 		KeyDeleteShareGroupOffsets,
+		KeyStreamsGroupTopologyDescriptionUpdate,
+		KeyUnregisterController,
 	}
 }
 
@@ -303,6 +307,10 @@ func Name(key Key) string {
 		return "AlterShareGroupOffsets"
 	case KeyDeleteShareGroupOffsets:
 		return "DeleteShareGroupOffsets"
+	case KeyStreamsGroupTopologyDescriptionUpdate:
+		return "StreamsGroupTopologyDescriptionUpdate"
+	case KeyUnregisterController:
+		return "UnregisterController"
 	}
 	return ""
 }
@@ -455,6 +463,10 @@ func Versions(key Key) (lowest, highest, flexibleFrom int16, ok bool) {
 		return 0, 0, 0, true
 	case KeyDeleteShareGroupOffsets:
 		return 0, 0, 0, true
+	case KeyStreamsGroupTopologyDescriptionUpdate:
+		return 0, 0, 0, true
+	case KeyUnregisterController:
+		return 0, 0, 0, true
 	}
 	return 0, 0, -1, false
 }
@@ -606,6 +618,10 @@ func NewRequest(key Key) (Request, bool) {
 		return new(AlterShareGroupOffsetsRequest), true
 	case KeyDeleteShareGroupOffsets:
 		return new(DeleteShareGroupOffsetsRequest), true
+	case KeyStreamsGroupTopologyDescriptionUpdate:
+		return new(StreamsGroupTopologyDescriptionUpdateRequest), true
+	case KeyUnregisterController:
+		return new(UnregisterControllerRequest), true
 	}
 	return nil, false
 }
@@ -757,6 +773,10 @@ func NewResponse(key Key) (Response, bool) {
 		return new(AlterShareGroupOffsetsResponse), true
 	case KeyDeleteShareGroupOffsets:
 		return new(DeleteShareGroupOffsetsResponse), true
+	case KeyStreamsGroupTopologyDescriptionUpdate:
+		return new(StreamsGroupTopologyDescriptionUpdateResponse), true
+	case KeyUnregisterController:
+		return new(UnregisterControllerResponse), true
 	}
 	return nil, false
 }
