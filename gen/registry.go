@@ -28,7 +28,7 @@ func emitRegistry(files []*File) ([]byte, error) {
 	var e emitter
 	fmt.Fprintf(&e, header, "")
 	e.keys(apis)
-	e.apiLookups(apis)
+	e.apiLookups(apis, files)
 	e.records(records)
 	return format.Source(e.Bytes())
 }
@@ -46,7 +46,7 @@ func (e *emitter) keys(apis []*API) {
 	e.p("\t}\n}\n")
 }
 
-func (e *emitter) apiLookups(apis []*API) {
+func (e *emitter) apiLookups(apis []*API, files []*File) {
 	e.p("// Name is the API's name in Kafka's protocol, or \"\" for an unknown key.\nfunc Name(key Key) string {\n\tswitch key {")
 	for _, a := range apis {
 		e.p("\tcase Key%s:\n\t\treturn %q", a.Name, a.Name)
@@ -65,11 +65,14 @@ func (e *emitter) apiLookups(apis []*API) {
 	}
 	e.p("\t}\n\treturn 0, 0, -1, false\n}\n")
 
-	for _, kind := range []string{"Request", "Response"} {
-		e.p("// New%s is an empty %s of an API, with defaults where it has any.", kind, strings.ToLower(kind))
+	for i, kind := range []string{"Request", "Response"} {
+		e.p("// New%s is a %s of an API with every field at its default.", kind, strings.ToLower(kind))
 		e.p("func New%s(key Key) (%s, bool) {\n\tswitch key {", kind, kind)
-		for _, a := range apis {
-			e.p("\tcase Key%s:\n\t\treturn new(%s%s), true", a.Name, a.Name, kind)
+		for _, f := range files {
+			if f.API != nil {
+				e.p("\tcase Key%s:", f.API.Name)
+				e.returnNew(f.Messages[i].Root)
+			}
 		}
 		e.p("\t}\n\treturn nil, false\n}\n")
 	}
@@ -96,10 +99,20 @@ func (e *emitter) records(records []*Message) {
 		e.p("\tcase RecordType%s:\n\t\treturn %d, %d, true", short(m), m.Versions.Lo, m.Versions.Hi)
 	}
 	e.p("\t}\n\treturn 0, 0, false\n}\n")
-	e.p("// NewMetadataRecord is an empty record of a type.")
+	e.p("// NewMetadataRecord is a record of a type with every field at its default.")
 	e.p("func NewMetadataRecord(t RecordType) (MetadataRecord, bool) {\n\tswitch t {")
 	for _, m := range records {
-		e.p("\tcase RecordType%s:\n\t\treturn new(%s), true", short(m), m.Root.Go)
+		e.p("\tcase RecordType%s:", short(m))
+		e.returnNew(m.Root)
 	}
 	e.p("\t}\n\treturn nil, false\n}\n")
+}
+
+// returnNew returns a pointer to a new struct, and true.
+func (e *emitter) returnNew(s *Struct) {
+	if hasDefaults(s) {
+		e.p("\t\tm := New%s()\n\t\treturn &m, true", s.Go)
+		return
+	}
+	e.p("\t\treturn new(%s), true", s.Go)
 }

@@ -38,9 +38,10 @@ const DropTags = -1
 // maxTagCount is how many tagged fields a struct may claim at all; Kafka refuses more before reading them.
 const maxTagCount = 10_000
 
-// DefaultLimits are for requests from clients.
+// DefaultLimits are for requests from clients. AllocExtra is what 10,000 topics with names of a few letters take beyond the factor: an
+// old Metadata request has 7 bytes for each of them and its struct has 53.
 func DefaultLimits() Limits {
-	return Limits{AllocFactor: 4, AllocExtra: 128 << 10, Elements: 1_000_000, StringBytes: math.MaxInt16, Tags: 64}
+	return Limits{AllocFactor: 4, AllocExtra: 512 << 10, Elements: 1_000_000, StringBytes: math.MaxInt16, Tags: 64}
 }
 
 // TrustedLimits are for messages written by this cluster itself: its own metadata log, group records, and the

@@ -471,25 +471,29 @@ func Versions(key Key) (lowest, highest, flexibleFrom int16, ok bool) {
 	return 0, 0, -1, false
 }
 
-// NewRequest is an empty request of an API, with defaults where it has any.
+// NewRequest is a request of an API with every field at its default.
 func NewRequest(key Key) (Request, bool) {
 	switch key {
 	case KeyProduce:
 		return new(ProduceRequest), true
 	case KeyFetch:
-		return new(FetchRequest), true
+		m := NewFetchRequest()
+		return &m, true
 	case KeyListOffsets:
 		return new(ListOffsetsRequest), true
 	case KeyMetadata:
-		return new(MetadataRequest), true
+		m := NewMetadataRequest()
+		return &m, true
 	case KeyOffsetCommit:
-		return new(OffsetCommitRequest), true
+		m := NewOffsetCommitRequest()
+		return &m, true
 	case KeyOffsetFetch:
 		return new(OffsetFetchRequest), true
 	case KeyFindCoordinator:
 		return new(FindCoordinatorRequest), true
 	case KeyJoinGroup:
-		return new(JoinGroupRequest), true
+		m := NewJoinGroupRequest()
+		return &m, true
 	case KeyHeartbeat:
 		return new(HeartbeatRequest), true
 	case KeyLeaveGroup:
@@ -503,17 +507,21 @@ func NewRequest(key Key) (Request, bool) {
 	case KeySaslHandshake:
 		return new(SaslHandshakeRequest), true
 	case KeyAPIVersions:
-		return new(APIVersionsRequest), true
+		m := NewAPIVersionsRequest()
+		return &m, true
 	case KeyCreateTopics:
-		return new(CreateTopicsRequest), true
+		m := NewCreateTopicsRequest()
+		return &m, true
 	case KeyDeleteTopics:
 		return new(DeleteTopicsRequest), true
 	case KeyDeleteRecords:
 		return new(DeleteRecordsRequest), true
 	case KeyInitProducerID:
-		return new(InitProducerIDRequest), true
+		m := NewInitProducerIDRequest()
+		return &m, true
 	case KeyOffsetForLeaderEpoch:
-		return new(OffsetForLeaderEpochRequest), true
+		m := NewOffsetForLeaderEpochRequest()
+		return &m, true
 	case KeyAddPartitionsToTxn:
 		return new(AddPartitionsToTxnRequest), true
 	case KeyAddOffsetsToTxn:
@@ -523,9 +531,11 @@ func NewRequest(key Key) (Request, bool) {
 	case KeyWriteTxnMarkers:
 		return new(WriteTxnMarkersRequest), true
 	case KeyTxnOffsetCommit:
-		return new(TxnOffsetCommitRequest), true
+		m := NewTxnOffsetCommitRequest()
+		return &m, true
 	case KeyDescribeAcls:
-		return new(DescribeAclsRequest), true
+		m := NewDescribeAclsRequest()
+		return &m, true
 	case KeyCreateAcls:
 		return new(CreateAclsRequest), true
 	case KeyDeleteAcls:
@@ -553,13 +563,16 @@ func NewRequest(key Key) (Request, bool) {
 	case KeyDeleteGroups:
 		return new(DeleteGroupsRequest), true
 	case KeyElectLeaders:
-		return new(ElectLeadersRequest), true
+		m := NewElectLeadersRequest()
+		return &m, true
 	case KeyIncrementalAlterConfigs:
 		return new(IncrementalAlterConfigsRequest), true
 	case KeyAlterPartitionReassignments:
-		return new(AlterPartitionReassignmentsRequest), true
+		m := NewAlterPartitionReassignmentsRequest()
+		return &m, true
 	case KeyListPartitionReassignments:
-		return new(ListPartitionReassignmentsRequest), true
+		m := NewListPartitionReassignmentsRequest()
+		return &m, true
 	case KeyOffsetDelete:
 		return new(OffsetDeleteRequest), true
 	case KeyDescribeClientQuotas:
@@ -573,9 +586,11 @@ func NewRequest(key Key) (Request, bool) {
 	case KeyDescribeQuorum:
 		return new(DescribeQuorumRequest), true
 	case KeyUpdateFeatures:
-		return new(UpdateFeaturesRequest), true
+		m := NewUpdateFeaturesRequest()
+		return &m, true
 	case KeyDescribeCluster:
-		return new(DescribeClusterRequest), true
+		m := NewDescribeClusterRequest()
+		return &m, true
 	case KeyDescribeProducers:
 		return new(DescribeProducersRequest), true
 	case KeyUnregisterBroker:
@@ -583,9 +598,11 @@ func NewRequest(key Key) (Request, bool) {
 	case KeyDescribeTransactions:
 		return new(DescribeTransactionsRequest), true
 	case KeyListTransactions:
-		return new(ListTransactionsRequest), true
+		m := NewListTransactionsRequest()
+		return &m, true
 	case KeyConsumerGroupHeartbeat:
-		return new(ConsumerGroupHeartbeatRequest), true
+		m := NewConsumerGroupHeartbeatRequest()
+		return &m, true
 	case KeyConsumerGroupDescribe:
 		return new(ConsumerGroupDescribeRequest), true
 	case KeyGetTelemetrySubscriptions:
@@ -595,21 +612,25 @@ func NewRequest(key Key) (Request, bool) {
 	case KeyListConfigResources:
 		return new(ListConfigResourcesRequest), true
 	case KeyDescribeTopicPartitions:
-		return new(DescribeTopicPartitionsRequest), true
+		m := NewDescribeTopicPartitionsRequest()
+		return &m, true
 	case KeyShareGroupHeartbeat:
 		return new(ShareGroupHeartbeatRequest), true
 	case KeyShareGroupDescribe:
 		return new(ShareGroupDescribeRequest), true
 	case KeyShareFetch:
-		return new(ShareFetchRequest), true
+		m := NewShareFetchRequest()
+		return &m, true
 	case KeyShareAcknowledge:
 		return new(ShareAcknowledgeRequest), true
 	case KeyAddRaftVoter:
-		return new(AddRaftVoterRequest), true
+		m := NewAddRaftVoterRequest()
+		return &m, true
 	case KeyRemoveRaftVoter:
 		return new(RemoveRaftVoterRequest), true
 	case KeyStreamsGroupHeartbeat:
-		return new(StreamsGroupHeartbeatRequest), true
+		m := NewStreamsGroupHeartbeatRequest()
+		return &m, true
 	case KeyStreamsGroupDescribe:
 		return new(StreamsGroupDescribeRequest), true
 	case KeyDescribeShareGroupOffsets:
@@ -626,7 +647,7 @@ func NewRequest(key Key) (Request, bool) {
 	return nil, false
 }
 
-// NewResponse is an empty response of an API, with defaults where it has any.
+// NewResponse is a response of an API with every field at its default.
 func NewResponse(key Key) (Response, bool) {
 	switch key {
 	case KeyProduce:
@@ -636,7 +657,8 @@ func NewResponse(key Key) (Response, bool) {
 	case KeyListOffsets:
 		return new(ListOffsetsResponse), true
 	case KeyMetadata:
-		return new(MetadataResponse), true
+		m := NewMetadataResponse()
+		return &m, true
 	case KeyOffsetCommit:
 		return new(OffsetCommitResponse), true
 	case KeyOffsetFetch:
@@ -644,7 +666,8 @@ func NewResponse(key Key) (Response, bool) {
 	case KeyFindCoordinator:
 		return new(FindCoordinatorResponse), true
 	case KeyJoinGroup:
-		return new(JoinGroupResponse), true
+		m := NewJoinGroupResponse()
+		return &m, true
 	case KeyHeartbeat:
 		return new(HeartbeatResponse), true
 	case KeyLeaveGroup:
@@ -658,7 +681,8 @@ func NewResponse(key Key) (Response, bool) {
 	case KeySaslHandshake:
 		return new(SaslHandshakeResponse), true
 	case KeyAPIVersions:
-		return new(APIVersionsResponse), true
+		m := NewAPIVersionsResponse()
+		return &m, true
 	case KeyCreateTopics:
 		return new(CreateTopicsResponse), true
 	case KeyDeleteTopics:
@@ -666,7 +690,8 @@ func NewResponse(key Key) (Response, bool) {
 	case KeyDeleteRecords:
 		return new(DeleteRecordsResponse), true
 	case KeyInitProducerID:
-		return new(InitProducerIDResponse), true
+		m := NewInitProducerIDResponse()
+		return &m, true
 	case KeyOffsetForLeaderEpoch:
 		return new(OffsetForLeaderEpochResponse), true
 	case KeyAddPartitionsToTxn:
@@ -674,7 +699,8 @@ func NewResponse(key Key) (Response, bool) {
 	case KeyAddOffsetsToTxn:
 		return new(AddOffsetsToTxnResponse), true
 	case KeyEndTxn:
-		return new(EndTxnResponse), true
+		m := NewEndTxnResponse()
+		return &m, true
 	case KeyWriteTxnMarkers:
 		return new(WriteTxnMarkersResponse), true
 	case KeyTxnOffsetCommit:
@@ -712,7 +738,8 @@ func NewResponse(key Key) (Response, bool) {
 	case KeyIncrementalAlterConfigs:
 		return new(IncrementalAlterConfigsResponse), true
 	case KeyAlterPartitionReassignments:
-		return new(AlterPartitionReassignmentsResponse), true
+		m := NewAlterPartitionReassignmentsResponse()
+		return &m, true
 	case KeyListPartitionReassignments:
 		return new(ListPartitionReassignmentsResponse), true
 	case KeyOffsetDelete:
@@ -730,7 +757,8 @@ func NewResponse(key Key) (Response, bool) {
 	case KeyUpdateFeatures:
 		return new(UpdateFeaturesResponse), true
 	case KeyDescribeCluster:
-		return new(DescribeClusterResponse), true
+		m := NewDescribeClusterResponse()
+		return &m, true
 	case KeyDescribeProducers:
 		return new(DescribeProducersResponse), true
 	case KeyUnregisterBroker:
@@ -764,7 +792,8 @@ func NewResponse(key Key) (Response, bool) {
 	case KeyRemoveRaftVoter:
 		return new(RemoveRaftVoterResponse), true
 	case KeyStreamsGroupHeartbeat:
-		return new(StreamsGroupHeartbeatResponse), true
+		m := NewStreamsGroupHeartbeatResponse()
+		return &m, true
 	case KeyStreamsGroupDescribe:
 		return new(StreamsGroupDescribeResponse), true
 	case KeyDescribeShareGroupOffsets:
@@ -869,7 +898,7 @@ func RecordVersions(t RecordType) (lowest, highest int16, ok bool) {
 	return 0, 0, false
 }
 
-// NewMetadataRecord is an empty record of a type.
+// NewMetadataRecord is a record of a type with every field at its default.
 func NewMetadataRecord(t RecordType) (MetadataRecord, bool) {
 	switch t {
 	case RecordTypeRegisterBroker:
@@ -879,11 +908,13 @@ func NewMetadataRecord(t RecordType) (MetadataRecord, bool) {
 	case RecordTypeTopic:
 		return new(TopicRecord), true
 	case RecordTypePartition:
-		return new(PartitionRecord), true
+		m := NewPartitionRecord()
+		return &m, true
 	case RecordTypeConfig:
 		return new(ConfigRecord), true
 	case RecordTypePartitionChange:
-		return new(PartitionChangeRecord), true
+		m := NewPartitionChangeRecord()
+		return &m, true
 	case RecordTypeRemoveTopic:
 		return new(RemoveTopicRecord), true
 	case RecordTypeFeatureLevel:
