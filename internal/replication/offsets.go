@@ -1,0 +1,119 @@
+package replication
+
+import (
+	"github.com/klamm/klamm/internal/commitlog"
+	"github.com/klamm/klamm/internal/model"
+)
+
+// The special positions that ListOffsets takes in place of a timestamp.
+const (
+	Latest                = -1 // the high watermark, or the last stable offset (KIP-79)
+	Earliest              = -2
+	MaxTimestamp          = -3 // the record with the largest timestamp (KIP-734)
+	EarliestLocal         = -4 // without tiered storage the same as Earliest (KIP-405)
+	LatestTiered          = -5 // none without tiered storage (KIP-1005)
+	EarliestPendingUpload = -6 // none without tiered storage (KIP-1023)
+)
+
+// FoundOffset is the answer to ListOffset; NoOffset when there is no such record.
+type FoundOffset struct {
+	Offset      model.Offset
+	Timestamp   int64 // ms, -1 for special positions
+	LeaderEpoch model.LeaderEpoch
+}
+
+func notFound() FoundOffset {
+	return FoundOffset{Offset: model.NoOffset, Timestamp: -1, LeaderEpoch: model.NoLeaderEpoch}
+}
+
+// ListOffset finds the first record at or after a timestamp (ms), or a special position, among what a reader of this isolation may see.
+func (p *Partition) ListOffset(ts int64, kind Isolation, epoch model.LeaderEpoch) (FoundOffset, error) {
+	v, err := p.leading(epoch)
+	if err != nil {
+		return notFound(), err
+	}
+	hw := p.HighWatermark()
+	limit := hw
+	if u, ok := p.log.FirstUnstable(); ok && kind == ReadCommitted {
+		limit = min(limit, u)
+	}
+	if hw < v.epochStart && ts != Earliest && ts != EarliestLocal {
+		// The predecessor may have committed more than we know yet; what is answered must not go back later (L3).
+		return notFound(), &Error{p.tp, ErrOffsetNotAvailable}
+	}
+	switch ts {
+	case Latest:
+		return FoundOffset{Offset: limit, Timestamp: -1, LeaderEpoch: v.epoch}, nil
+	case Earliest, EarliestLocal:
+		start := p.log.Start()
+		return FoundOffset{Offset: start, Timestamp: -1, LeaderEpoch: p.log.EpochAt(start)}, nil
+	case LatestTiered, EarliestPendingUpload:
+		return notFound(), nil
+	case MaxTimestamp:
+		f, ok, err := p.log.MaxTimestamp(limit)
+		return found(f, ok), err
+	}
+	f, ok, err := p.log.OffsetForTimestamp(ts, limit)
+	return found(f, ok), err
+}
+
+func found(f commitlog.Found, ok bool) FoundOffset {
+	if !ok {
+		return notFound()
+	}
+	return FoundOffset{Offset: f.Offset, Timestamp: f.Timestamp, LeaderEpoch: f.LeaderEpoch}
+}
+
+// EndOffsetForEpoch is where the largest leader epoch not above the asked one ends in this log (KIP-101, KIP-279).
+func (p *Partition) EndOffsetForEpoch(asked, current model.LeaderEpoch) (model.LeaderEpoch, model.Offset, error) {
+	v, err := p.leading(current)
+	if err != nil {
+		return model.NoLeaderEpoch, model.NoOffset, err
+	}
+	if asked == v.epoch {
+		return asked, p.log.End(), nil
+	}
+	epoch, end := p.log.EndOffsetForEpoch(asked)
+	return epoch, end, nil
+}
+
+// DeleteRecords raises the log start offset to to, or to the high watermark when that is -1, and returns the new one. Offsets at or
+// below the present start change nothing; those above the high watermark are out of range (KIP-107).
+func (p *Partition) DeleteRecords(to model.Offset) (model.Offset, error) {
+	if _, err := p.leading(model.NoLeaderEpoch); err != nil {
+		return model.NoOffset, err
+	}
+	hw := p.HighWatermark()
+	if to == model.NoOffset {
+		to = hw
+	}
+	if to < 0 || to > hw {
+		return model.NoOffset, &commitlog.Error{TP: p.tp, Offset: to, Err: commitlog.ErrOffsetOutOfRange}
+	}
+	if to > p.log.Start() {
+		if err := p.log.DeleteRecords(to); err != nil {
+			return model.NoOffset, err
+		}
+		p.mu.Lock()
+		p.refreshLocked()
+		p.unlockAndWake(false)
+	}
+	return p.log.Start(), nil
+}
+
+// Producers are the idempotent producers the log knows.
+func (p *Partition) Producers() ([]commitlog.ProducerInfo, error) {
+	if _, err := p.leading(model.NoLeaderEpoch); err != nil {
+		return nil, err
+	}
+	return p.log.Producers()
+}
+
+// leading checks that this node leads at the epoch the caller believes in.
+func (p *Partition) leading(epoch model.LeaderEpoch) (*view, error) {
+	if e := p.failed.Load(); e != nil {
+		return nil, e
+	}
+	v := p.view.Load()
+	return v, p.checkEpoch(v.role, v.epoch, epoch)
+}

@@ -1,0 +1,171 @@
+package replication
+
+import (
+	"github.com/klamm/klamm/internal/commitlog"
+	"github.com/klamm/klamm/internal/model"
+)
+
+// Isolation says how far a reader may see.
+type Isolation int8
+
+// The protocol's two, and what followers use.
+const (
+	ReadUncommitted Isolation = iota // to the high watermark
+	ReadCommitted                    // to the last stable offset
+	ReadAll                          // to the log's end
+)
+
+// Read is one partition of a fetch.
+type Read struct {
+	Offset   model.Offset
+	MaxBytes int
+	// MinOne returns the first batch whole even if it is larger than MaxBytes (KIP-74).
+	MinOne      bool
+	Isolation   Isolation
+	LeaderEpoch model.LeaderEpoch // NoLeaderEpoch: any
+	// ReplicaID is the fetching follower, negative for consumers.
+	ReplicaID    model.BrokerID
+	ReplicaEpoch model.BrokerEpoch
+	// LastFetchedEpoch is the epoch of the last record the fetcher has; NoLeaderEpoch when it does not ask for divergence (KIP-595).
+	LastFetchedEpoch model.LeaderEpoch
+}
+
+// Diverging tells a fetcher that its log is not a prefix of the leader's: here is where the largest epoch not above its own ends.
+type Diverging struct {
+	Set   bool
+	Epoch model.LeaderEpoch
+	End   model.Offset
+}
+
+// ReadResult is what a read gave. Slice has to be released, whether it is empty or not.
+type ReadResult struct {
+	Slice     commitlog.Slice
+	HW, LSO   model.Offset
+	LogStart  model.Offset
+	Limit     model.Offset // how far this reader may see now: AwaitData waits for more
+	Diverging Diverging
+}
+
+// NoRead is the result of a read that failed.
+func NoRead() ReadResult {
+	return ReadResult{HW: model.NoOffset, LSO: model.NoOffset, LogStart: model.NoOffset}
+}
+
+// Read finds the records to send. It takes no lock of this room. With an error the watermarks are those known all the same.
+func (p *Partition) Read(r *Read) (ReadResult, error) {
+	if e := p.failed.Load(); e != nil {
+		return NoRead(), e
+	}
+	v := p.view.Load()
+	if err := p.checkEpoch(v.role, v.epoch, r.LeaderEpoch); err != nil {
+		return NoRead(), err
+	}
+	res := ReadResult{HW: p.HighWatermark(), LogStart: p.log.Start()}
+	res.LSO = res.HW
+	if u, ok := p.log.FirstUnstable(); ok {
+		res.LSO = min(res.LSO, u)
+	}
+	res.Limit = p.limit(r, &res)
+	if end := p.log.End(); r.Offset < res.LogStart || r.Offset > end {
+		return res, &commitlog.Error{TP: p.tp, Offset: r.Offset, Err: commitlog.ErrOffsetOutOfRange}
+	}
+	if r.LastFetchedEpoch != model.NoLeaderEpoch {
+		if err := p.diverging(r, &res); err != nil || res.Diverging.Set {
+			return res, err
+		}
+	}
+	if r.ReplicaID >= 0 {
+		if err := p.followerFetched(r); err != nil {
+			return res, err
+		}
+	}
+	if r.Offset >= res.Limit || r.MaxBytes <= 0 && !r.MinOne {
+		return res, nil
+	}
+	var err error
+	res.Slice, err = p.log.Read(r.Offset, commitlog.ReadOptions{MaxBytes: r.MaxBytes, End: res.Limit, MinOne: r.MinOne})
+	if err != nil {
+		return res, err
+	}
+	p.stats.BytesOut.Add(res.Slice.Len)
+	return res, nil
+}
+
+// limit is how far this reader may see.
+func (p *Partition) limit(r *Read, res *ReadResult) model.Offset {
+	switch {
+	case r.ReplicaID >= 0 || r.Isolation == ReadAll:
+		return p.log.End()
+	case r.Isolation == ReadCommitted:
+		return res.LSO
+	}
+	return res.HW
+}
+
+// diverging compares the end of the fetcher's last epoch there and here.
+func (p *Partition) diverging(r *Read, res *ReadResult) error {
+	epoch, end := p.log.EndOffsetForEpoch(r.LastFetchedEpoch)
+	if epoch == model.NoLeaderEpoch || end == model.NoOffset {
+		return &commitlog.Error{TP: p.tp, Offset: r.Offset, Err: commitlog.ErrOffsetOutOfRange}
+	}
+	if epoch < r.LastFetchedEpoch || end < r.Offset {
+		res.Diverging = Diverging{Set: true, Epoch: epoch, End: end}
+	}
+	return nil
+}
+
+// followerFetched notes a follower's progress.
+func (p *Partition) followerFetched(r *Read) error {
+	p.mu.Lock()
+	if p.mu.follower(r.ReplicaID) == nil {
+		p.mu.Unlock()
+		return &Error{p.tp, ErrNotReplica}
+	}
+	moved, change := p.mu.fetched(r.ReplicaID, r.ReplicaEpoch, r.Offset, p.clock.Now())
+	p.unlockAndWake(moved)
+	p.proposeISR(change)
+	return nil
+}
+
+// AwaitData calls w.Wake(slot, nil) once, when a reader of this isolation may see beyond limit, which is the ReadResult.Limit of the read
+// that found too little; with an error when this node stops leading. It may do so before it returns. After Wake the handle is void, and
+// Cancel with it does nothing.
+func (p *Partition) AwaitData(limit model.Offset, kind Isolation, w Waiter, slot int) WaitHandle {
+	p.mu.Lock()
+	if e := p.failed.Load(); e != nil || p.mu.role != roleLeader {
+		p.mu.Unlock()
+		w.Wake(slot, &Error{p.tp, ErrNotLeader})
+		return WaitHandle{}
+	}
+	if p.limitLocked(kind) > limit {
+		p.mu.Unlock()
+		w.Wake(slot, nil)
+		return WaitHandle{}
+	}
+	h := p.mu.data.add(dataWait{waiter: w, slot: slot, seen: limit, kind: kind})
+	p.mu.Unlock()
+	return h
+}
+
+// Cancel ends a wait.
+func (p *Partition) Cancel(h WaitHandle) {
+	if h == (WaitHandle{}) {
+		return
+	}
+	p.mu.Lock()
+	p.mu.data.remove(h)
+	p.mu.Unlock()
+}
+
+// limitLocked is how far a reader may see now.
+func (p *Partition) limitLocked(kind Isolation) model.Offset {
+	switch kind {
+	case ReadAll:
+		return p.mu.end
+	case ReadCommitted:
+		if u, ok := p.log.FirstUnstable(); ok {
+			return min(p.mu.hw, u)
+		}
+	}
+	return p.mu.hw
+}

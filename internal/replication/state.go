@@ -1,0 +1,107 @@
+package replication
+
+import (
+	"slices"
+	"time"
+
+	"github.com/klamm/klamm/internal/commitlog"
+	"github.com/klamm/klamm/internal/invariant"
+	"github.com/klamm/klamm/internal/model"
+)
+
+// role is what this node is to the partition.
+type role uint8
+
+const (
+	roleNone role = iota // not told yet, or closed
+	roleLeader
+	roleFollower
+)
+
+func (r role) String() string { return [...]string{"none", "leader", "follower"}[r] }
+
+// state is everything a replica knows that decides about reading, writing and acknowledging. It is stepped by the methods in
+// step_leader.go and step_follower.go, does no I/O and calls nothing; what has to happen outside comes back as values.
+type state struct {
+	me             model.BrokerID
+	role           role
+	leader         model.BrokerID
+	epoch          model.LeaderEpoch
+	partitionEpoch model.PartitionEpoch
+	replicas       []model.BrokerID
+	isr            []model.BrokerID // as the controller last said
+	// proposed is the ISR that the controller was asked for and has not decided about. While that is open the maximal ISR, both
+	// together, has to have a record before it counts as committed: whichever way it is decided, the rule was kept (KIP-497).
+	proposed  []model.BrokerID
+	followers []follower // of a leader: the other replicas
+
+	// epochStart is where the log ended when this node became leader in this epoch.
+	epochStart model.Offset
+
+	// Invariant: start <= hw <= end, start <= durable <= end once the log was asked; hw never goes back while leader.
+	start, end, durable, hw model.Offset
+
+	minISR     int
+	durability commitlog.Durability
+	lagTime    time.Duration
+}
+
+// follower is what a leader knows of another replica.
+type follower struct {
+	id    model.BrokerID
+	epoch model.BrokerEpoch // of its registration, as it says when it fetches (KIP-903); -1 before
+	// end is the offset it fetches from: everything before is on its disk, synced where the topic asks for that.
+	end model.Offset
+	// caughtUp is when it last had everything the leader had.
+	caughtUp time.Time
+	// fetchedAt and leaderEnd describe its last fetch: one that reaches leaderEnd now had everything at fetchedAt.
+	fetchedAt time.Time
+	leaderEnd model.Offset
+	// refused is set when the controller would not have it in the ISR, until it says something new.
+	refused bool
+}
+
+// acknowledged is the durability rule: acks=all is answered for what lies below the offset it returns.
+//
+// The high watermark counts what every member of the ISR has. A follower's share in it is what it has synced, if the topic wants that;
+// the leader's own share is what it has appended, because consumers may read before the sync (see docs/durability.md). So the
+// leader's sync comes in here, and nowhere else.
+func (s *state) acknowledged() model.Offset {
+	if s.durability == commitlog.PageCache {
+		return s.hw
+	}
+	return min(s.hw, s.durable)
+}
+
+// enoughReplicas reports whether acks=all may be served. A topic with fewer replicas than min.insync.replicas needs only those it has, as
+// in Kafka.
+func (s *state) enoughReplicas() bool { return len(s.isr) >= s.effectiveMinISR() }
+
+func (s *state) effectiveMinISR() int { return max(1, min(s.minISR, len(s.replicas))) }
+
+// inMaximalISR reports whether a broker must have a record before it is committed.
+func (s *state) inMaximalISR(id model.BrokerID) bool {
+	return slices.Contains(s.isr, id) || slices.Contains(s.proposed, id)
+}
+
+func (s *state) follower(id model.BrokerID) *follower {
+	for i := range s.followers {
+		if s.followers[i].id == id {
+			return &s.followers[i]
+		}
+	}
+	return nil
+}
+
+// check asserts what must hold between steps (L3).
+func (s *state) check() {
+	if s.start > s.hw || s.hw > s.end {
+		invariant.Check(false, "log start %d, high watermark %d, log end %d", s.start, s.hw, s.end)
+	}
+}
+
+// logMoved takes over the log's bounds. The high watermark of a log whose beginning was deleted lies at its start at least.
+func (s *state) logMoved(start, end, durable model.Offset) {
+	s.start, s.end, s.durable = start, end, durable
+	s.hw = min(max(s.hw, start), end)
+}

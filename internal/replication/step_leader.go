@@ -1,0 +1,170 @@
+package replication
+
+import (
+	"slices"
+	"time"
+
+	"github.com/klamm/klamm/internal/metadata"
+	"github.com/klamm/klamm/internal/model"
+)
+
+// ISRChange is what a leader asks the controller for. The controller refuses it when LeaderEpoch, PartitionEpoch or a member's
+// broker epoch are not the current ones.
+type ISRChange struct {
+	LeaderEpoch    model.LeaderEpoch
+	PartitionEpoch model.PartitionEpoch
+	ISR            []ISRMember
+}
+
+// ISRMember is a broker of a proposed ISR; Epoch is -1 for the leader itself and for followers that did not say.
+type ISRMember struct {
+	ID    model.BrokerID
+	Epoch model.BrokerEpoch
+}
+
+// becomeLeader takes the controller's word. It reports whether the epoch is new; the caller then records its start in the log. A word older
+// than what is known is ignored.
+func (s *state) becomeLeader(m *metadata.Partition, now time.Time) (newEpoch bool) {
+	if m.LeaderEpoch < s.epoch || m.PartitionEpoch < s.partitionEpoch {
+		return false
+	}
+	newEpoch = s.role != roleLeader || m.LeaderEpoch > s.epoch
+	s.role, s.leader, s.epoch, s.partitionEpoch = roleLeader, s.me, m.LeaderEpoch, m.PartitionEpoch
+	s.replicas, s.isr, s.proposed = m.Replicas, m.ISR, nil
+	old := s.followers
+	s.followers = make([]follower, 0, len(m.Replicas))
+	for _, id := range m.Replicas {
+		if id == s.me {
+			continue
+		}
+		f := follower{id: id, epoch: -1, end: model.NoOffset}
+		if i := slices.IndexFunc(old, func(f follower) bool { return f.id == id }); i >= 0 && !newEpoch {
+			f = old[i]
+			f.refused = false
+		} else if slices.Contains(m.ISR, id) {
+			// It gets the lag time to show itself.
+			f.caughtUp = now
+		}
+		s.followers = append(s.followers, f)
+	}
+	if newEpoch {
+		s.epochStart = s.end
+	}
+	s.advance(now)
+	return newEpoch
+}
+
+// advance raises the high watermark to what every replica of the maximal ISR has, and reports whether it moved.
+//
+// A follower outside of the ISR that is as good as caught up holds it back too, or under steady load it could never reach it and join.
+func (s *state) advance(now time.Time) bool {
+	if s.role != roleLeader || !s.enoughReplicas() {
+		// Below min.insync.replicas nothing becomes committed: the last replica standing could lose it for all (KIP-966).
+		return false
+	}
+	hw := s.end
+	for i := range s.followers {
+		f := &s.followers[i]
+		if s.inMaximalISR(f.id) || s.joining(f, now) {
+			hw = min(hw, f.end)
+		}
+	}
+	if hw <= s.hw {
+		return false
+	}
+	s.hw = hw
+	s.check()
+	return true
+}
+
+// joining reports whether a follower outside of the ISR is close to getting in.
+func (s *state) joining(f *follower, now time.Time) bool {
+	return !f.refused && f.end >= s.start && !f.caughtUp.IsZero() && now.Sub(f.caughtUp) <= s.lagTime
+}
+
+// appended notes that the log grew. It reports whether the high watermark moved.
+func (s *state) appended(end model.Offset, now time.Time) bool {
+	s.end = end
+	if len(s.followers) > 0 {
+		return s.advance(now)
+	}
+	// One replica, which is the whole ISR: what it has is committed.
+	if s.role != roleLeader || !s.enoughReplicas() || end <= s.hw {
+		return false
+	}
+	s.hw = end
+	return true
+}
+
+// synced notes that the log is durable up to end.
+func (s *state) synced(end model.Offset) { s.durable = max(s.durable, end) }
+
+// fetched notes a follower's fetch from offset. It reports whether the high watermark moved, and the ISR to propose if the follower
+// has earned its place.
+func (s *state) fetched(id model.BrokerID, epoch model.BrokerEpoch, offset model.Offset, now time.Time) (moved bool, c *ISRChange) {
+	f := s.follower(id)
+	if s.role != roleLeader || f == nil {
+		return false, nil
+	}
+	switch {
+	case offset >= s.end:
+		f.caughtUp = now
+	case f.leaderEnd > 0 && offset >= f.leaderEnd && f.fetchedAt.After(f.caughtUp):
+		f.caughtUp = f.fetchedAt
+	}
+	f.fetchedAt, f.leaderEnd = now, s.end
+	f.end, f.epoch = offset, epoch
+	if s.eligible(f) {
+		c = s.propose(append(slices.Clone(s.isr), id))
+	}
+	return s.advance(now), c
+}
+
+// eligible is the rule for growing the ISR: the follower has every committed record, and those of this leader's epoch: a high
+// watermark taken over from a predecessor may lag behind the true one (Kip320, rule 4).
+func (s *state) eligible(f *follower) bool {
+	return s.proposed == nil && !f.refused && !slices.Contains(s.isr, f.id) && f.end >= s.hw && f.end >= s.epochStart
+}
+
+// tick gives up on followers that fell behind for longer than the lag time.
+func (s *state) tick(now time.Time) *ISRChange {
+	if s.role != roleLeader || s.proposed != nil {
+		return nil
+	}
+	isr := s.isr
+	for i := range s.followers {
+		f := &s.followers[i]
+		if f.end != s.end && now.Sub(f.caughtUp) > s.lagTime {
+			isr = slices.DeleteFunc(slices.Clone(isr), func(id model.BrokerID) bool { return id == f.id })
+		}
+	}
+	if len(isr) == len(s.isr) {
+		return nil
+	}
+	return s.propose(isr)
+}
+
+func (s *state) propose(isr []model.BrokerID) *ISRChange {
+	s.proposed = isr
+	c := &ISRChange{LeaderEpoch: s.epoch, PartitionEpoch: s.partitionEpoch}
+	for _, id := range isr {
+		m := ISRMember{ID: id, Epoch: -1}
+		if f := s.follower(id); f != nil {
+			m.Epoch = f.epoch
+		}
+		c.ISR = append(c.ISR, m)
+	}
+	return c
+}
+
+// isrRefused ends a proposal that the controller would not have. The followers it wanted to add are not proposed again until the
+// controller says something new.
+func (s *state) isrRefused(now time.Time) bool {
+	for _, id := range s.proposed {
+		if f := s.follower(id); f != nil && !slices.Contains(s.isr, id) {
+			f.refused = true
+		}
+	}
+	s.proposed = nil
+	return s.advance(now)
+}
