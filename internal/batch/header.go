@@ -12,31 +12,30 @@ const HeaderSize = 61
 
 // Where the fields of a v2 batch lie. The first two are the same in every format, and so is the place of the magic.
 const (
-	baseOffsetAt     = 0
-	lengthAt         = 8
-	leaderEpochAt    = 12
-	magicAt          = 16
-	crcAt            = 17
-	attributesAt     = 21 // the checksum covers everything from here on
-	lastDeltaAt      = 23
-	baseTimestampAt  = 27
-	maxTimestampAt   = 35
-	producerIDAt     = 43
-	producerEpochAt  = 51
-	baseSequenceAt   = 53
-	countAt          = 57
-	lengthOverhead   = 12 // the base offset and the length itself are not counted in the length
-	minLength        = HeaderSize - lengthOverhead
-	currentMagic     = 2
-	noTimestamp      = -1
-	noSequence       = -1
-	sequenceModulus  = 1 << 31
-	attrCodecMask    = 0x07
-	attrAppendTime   = 0x08
-	attrTransaction  = 0x10
-	attrControl      = 0x20
-	attrDeleteHoriz  = 0x40
-	attrLegacyUnused = 0xf0
+	baseOffsetAt    = 0
+	lengthAt        = 8
+	leaderEpochAt   = 12
+	magicAt         = 16
+	crcAt           = 17
+	attributesAt    = 21 // the checksum covers everything from here on
+	lastDeltaAt     = 23
+	baseTimestampAt = 27
+	maxTimestampAt  = 35
+	producerIDAt    = 43
+	producerEpochAt = 51
+	baseSequenceAt  = 53
+	countAt         = 57
+	lengthOverhead  = 12 // the base offset and the length itself are not counted in the length
+	minLength       = HeaderSize - lengthOverhead
+	currentMagic    = 2
+	noTimestamp     = -1
+	noSequence      = -1
+	sequenceModulus = 1 << 31
+	attrCodecMask   = 0x07
+	attrAppendTime  = 0x08
+	attrTransaction = 0x10
+	attrControl     = 0x20
+	attrDeleteHoriz = 0x40
 )
 
 // Attributes is the batch's set of flags.

@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"encoding/binary"
 	"iter"
 
 	"github.com/klamm/klamm/internal/model"
@@ -22,5 +23,194 @@ type RecordHeader struct {
 
 // Records yields the records of one whole v2 batch in order, decompressing as it goes. A batch that is damaged (ErrCorrupt) or
 // larger than the limits (ErrTooLarge) ends the sequence with an error; the records before it were good. The checksum is not
-// looked at. Records, keys and values are valid until the next step.
-func Records(b []byte, limits Limits) iter.Seq2[Record, error] { panic("not yet") }
+// looked at. Keys, values and headers are valid until the next step.
+func Records(b []byte, limits Limits) iter.Seq2[Record, error] {
+	return func(yield func(Record, error) bool) {
+		one, h, _, err := Next(b)
+		if err != nil {
+			yield(Record{}, err)
+			return
+		}
+		w := newWorkspace()
+		defer w.release()
+		if err := w.open(one[HeaderSize:], h.Attributes.Codec(), limits.budget()); err != nil {
+			yield(Record{}, err)
+			return
+		}
+		for range h.Count {
+			rec, err := w.record(&h)
+			if !yield(rec, err) || err != nil {
+				return
+			}
+		}
+		if err := w.end(); err != nil {
+			yield(Record{}, err)
+		}
+	}
+}
+
+// record reads the next record whole.
+func (w *workspace) record(h *Header) (Record, error) {
+	length := w.in.varint()
+	if length < 0 {
+		w.in.fail(corrupt("record of %d bytes", length))
+	}
+	body := w.in.take(int(length))
+	if w.in.failure != nil {
+		return Record{}, w.in.failure
+	}
+	var rec Record
+	w.body.fromMemory(body)
+	w.body.byte() // attributes, unused so far
+	rec.Timestamp = h.BaseTimestamp + w.body.varlong()
+	rec.Offset = h.BaseOffset + model.Offset(w.body.varint())
+	rec.Key = w.body.nullable()
+	rec.Value = w.body.nullable()
+	rec.Headers = w.readHeaders()
+	if w.body.failure == nil && w.body.pos != len(body) {
+		w.body.fail(corrupt("record of %d bytes has %d", length, w.body.pos))
+	}
+	if h.Attributes.LogAppendTime() {
+		rec.Timestamp = h.MaxTimestamp
+	}
+	return rec, w.body.failure
+}
+
+// nullable reads a length and as many bytes; nil for a negative length, as Kafka does.
+func (r *reader) nullable() []byte {
+	n := r.varint()
+	switch {
+	case n < 0 || r.failure != nil:
+		return nil
+	case n == 0:
+		return []byte{}
+	}
+	return r.take(int(n))
+}
+
+func (w *workspace) readHeaders() []RecordHeader {
+	n := w.body.headerCount()
+	if n == 0 {
+		return nil
+	}
+	w.headers = w.headers[:0]
+	for range n {
+		size := w.body.varint()
+		if size < 0 {
+			w.body.fail(corrupt("record header with a name of %d bytes", size))
+			return nil
+		}
+		name := string(w.body.take(int(size)))
+		w.headers = append(w.headers, RecordHeader{Key: name, Value: w.body.nullable()})
+		if w.body.failure != nil {
+			return nil
+		}
+	}
+	return w.headers
+}
+
+// headerCount reads how many headers follow. Each takes two bytes at least, so a count that cannot be is refused before any work.
+func (r *reader) headerCount() int32 {
+	n := r.varint()
+	if n < 0 || (r.src == nil && int(n) > (len(r.buf)-r.pos)/2) {
+		r.fail(corrupt("%d record headers", n))
+		return 0
+	}
+	return n
+}
+
+// outline is what checking a record needs of it.
+type outline struct {
+	timestampDelta int64
+	offsetDelta    int32
+	hasKey         bool
+}
+
+// skim passes over the next record, checking its structure without collecting its bytes.
+func (r *reader) skim() (o outline) {
+	length := r.varint()
+	if length < 0 {
+		r.fail(corrupt("record of %d bytes", length))
+		return o
+	}
+	begin := r.read()
+	r.byte()
+	o.timestampDelta = r.varlong()
+	o.offsetDelta = r.varint()
+	o.hasKey = r.skipNullable()
+	r.skipNullable()
+	for range r.headerCount() {
+		size := r.varint()
+		if size < 0 {
+			r.fail(corrupt("record header with a name of %d bytes", size))
+		}
+		r.skip(int(max(size, 0)))
+		r.skipNullable()
+		if r.failure != nil {
+			return o
+		}
+	}
+	if got := r.read() - begin; r.failure == nil && got != int64(length) {
+		r.fail(corrupt("record of %d bytes has %d", length, got))
+	}
+	return o
+}
+
+func (r *reader) skipNullable() (present bool) {
+	n := r.varint()
+	if n > 0 {
+		r.skip(int(n))
+	}
+	return n >= 0
+}
+
+// appendRecord writes a record with its deltas.
+func appendRecord(dst []byte, r *Record, timestampDelta int64, offsetDelta int32) []byte {
+	dst = binary.AppendVarint(dst, int64(recordSize(r, timestampDelta, offsetDelta)))
+	dst = append(dst, 0)
+	dst = binary.AppendVarint(dst, timestampDelta)
+	dst = binary.AppendVarint(dst, int64(offsetDelta))
+	dst = appendNullable(dst, r.Key)
+	dst = appendNullable(dst, r.Value)
+	dst = binary.AppendVarint(dst, int64(len(r.Headers)))
+	for i := range r.Headers {
+		dst = binary.AppendVarint(dst, int64(len(r.Headers[i].Key)))
+		dst = append(dst, r.Headers[i].Key...)
+		dst = appendNullable(dst, r.Headers[i].Value)
+	}
+	return dst
+}
+
+func appendNullable(dst, b []byte) []byte {
+	if b == nil {
+		return binary.AppendVarint(dst, -1)
+	}
+	dst = binary.AppendVarint(dst, int64(len(b)))
+	return append(dst, b...)
+}
+
+// recordSize is the length of a record without the length field itself.
+func recordSize(r *Record, timestampDelta int64, offsetDelta int32) int {
+	n := 1 + varintSize(timestampDelta) + varintSize(int64(offsetDelta)) + nullableSize(r.Key) + nullableSize(r.Value)
+	n += varintSize(int64(len(r.Headers)))
+	for i := range r.Headers {
+		name := len(r.Headers[i].Key)
+		n += varintSize(int64(name)) + name + nullableSize(r.Headers[i].Value)
+	}
+	return n
+}
+
+func nullableSize(b []byte) int {
+	if b == nil {
+		return 1
+	}
+	return varintSize(int64(len(b))) + len(b)
+}
+
+func varintSize(v int64) int {
+	n := 1
+	for u := uint64(v)<<1 ^ uint64(v>>63); u >= 0x80; u >>= 7 {
+		n++
+	}
+	return n
+}
