@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -30,8 +31,12 @@ func (k *Key) Check(value string) error {
 		refused.Name = k.Name
 		return refused
 	}
+	if item, ok := err.(*ValueError); ok { //nolint:errorlint // likewise: one item of a list is wrong
+		item.Name = k.Name
+		return item
+	}
 	if err != nil {
-		return &ValueError{Name: k.Name, Value: k.shown(v), Reason: err.Error()}
+		return &ValueError{Name: k.Name, Value: k.shown(k.Canonical(v)), Reason: err.Error()}
 	}
 	return nil
 }
@@ -86,9 +91,20 @@ func (k *Key) Canonical(value string) string {
 			return javaDouble(f)
 		}
 	case List:
-		return strings.Join(splitList(v), ",")
+		return strings.Join(unique(splitList(v)), ",")
 	}
 	return v
+}
+
+// unique drops repeated items, as Kafka does from 4.2 on.
+func unique(items []string) []string {
+	var out []string
+	for _, item := range items {
+		if !slices.Contains(out, item) {
+			out = append(out, item)
+		}
+	}
+	return out
 }
 
 // javaDouble prints as Java's Double.toString does, which is what tools compare with.
@@ -206,27 +222,22 @@ func someOf(empty bool, values ...string) rule {
 		if len(items) == 0 && !empty {
 			return fmt.Errorf("Configuration must not be empty. Valid values include: %s", one.words) //nolint:staticcheck // Kafka's words
 		}
-		seen := make(map[string]bool, len(items))
 		for _, item := range items {
-			if seen[item] {
-				return fmt.Errorf("Configuration has duplicate values") //nolint:staticcheck // Kafka's words
-			}
-			seen[item] = true
 			if err := one.check(item); err != nil {
-				return err
+				return &ValueError{Value: item, Reason: err.Error()}
 			}
 		}
 		return nil
 	}}
 }
 
-// or lets one more value through.
-func (r rule) or(special string) rule {
-	return rule{r.words + " or " + special, func(v string) error {
-		if v == special {
+// betweenOr is between with one more value.
+func betweenOr(low, high, special int64) rule {
+	return rule{fmt.Sprintf("[%d,...,%d] or %d", low, high, special), func(v string) error {
+		if v == strconv.FormatInt(special, 10) || between(low, high).check(v) == nil {
 			return nil
 		}
-		return r.check(v)
+		return fmt.Errorf("Value must be between %d and %d or equal to %d", low, high, special) //nolint:staticcheck // Kafka's words
 	}}
 }
 

@@ -109,6 +109,8 @@ func remoteKeys() []Key {
 		boolean("remote.log.storage.system.enable", "false", "Switch tiered storage on.").with(notYet("tiered storage")),
 		long("log.local.retention.bytes", "-2", "Of tiered topics, what stays on the broker's disk; -2 is log.retention.bytes.").with(atLeast(-2)).dynamic(),
 		long("log.local.retention.ms", "-2", "Of tiered topics, how long segments stay on the broker's disk; -2 is log.retention.ms.").with(atLeast(-2)).dynamic(),
+		long("log.remote.copy.lag.ms", "0", "Of tiered topics, how old a closed segment becomes before it is copied (Kafka 4.4).").with(atLeast(-1)).dynamic(),
+		long("log.remote.copy.lag.bytes", "-1", "Or how many bytes lie behind it (Kafka 4.4).").with(atLeast(-1)).dynamic(),
 		boolean("follower.fetch.last.tiered.offset.enable", "false", "An empty follower starts behind what is tiered.").dynamic(),
 		integer("remote.fetch.max.wait.ms", "500", "How long a fetch waits for tiered data.").with(atLeast(1)).dynamic(),
 		long("remote.list.offsets.request.timeout.ms", "30000", "How long ListOffsets waits for tiered data.").with(atLeast(1)).dynamic(),

@@ -1,5 +1,7 @@
 package config
 
+import "errors"
+
 // logKeys say how partitions are kept on disk.
 func logKeys() []Key {
 	return []Key{
@@ -63,7 +65,7 @@ func topicDefaultKeys() []Key {
 	return []Key{
 		integer("message.max.bytes", "1048588", "The largest batch of records, as it is sent (after compression), in bytes.").with(atLeast(0)).dynamic(),
 		text("compression.type", "producer", "How batches are kept: as the producer sent them, uncompressed, or with one codec.").with(compressions()).dynamic(),
-		integer("compression.gzip.level", "-1", "Level when compression.type is gzip; -1 is the codec's own default.").with(between(1, 9).or("-1")).dynamic(),
+		integer("compression.gzip.level", "-1", "Level when compression.type is gzip; -1 is the codec's own default.").with(betweenOr(1, 9, -1)).dynamic(),
 		integer("compression.lz4.level", "9", "Level when compression.type is lz4.").with(between(1, 17)).dynamic(),
 		integer("compression.zstd.level", "3", "Level when compression.type is zstd.").with(between(-131072, 22)).dynamic(),
 		text("log.message.timestamp.type", "CreateTime", "Whose clock records carry: the producer's or the broker's.").
@@ -85,6 +87,6 @@ func retentionTime() rule {
 		if v == "-1" || atLeast(1).check(v) == nil {
 			return nil
 		}
-		return errRetention
+		return errors.New("it must be unlimited (-1) or, greater than or equal to 1")
 	}}
 }

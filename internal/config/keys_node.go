@@ -43,11 +43,11 @@ const retiredOnRelease = "only finished versions are offered"
 func listenerKeys() []Key {
 	return []Key{
 		list("listeners", "PLAINTEXT://:9092", "Where clients connect: NAME://host:port, comma separated; an empty host is every address.").
-			perBroker().with(notEmpty()),
+			with(notEmpty()),
 		list("advertised.listeners", null, "What clients are told to connect to. Without it each client is answered with the address it dialled, "+
 			"which is right nearly always."),
 		text("listener.security.protocol.map", "SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT",
-			"Which protocol a listener's name stands for. Only PLAINTEXT listeners are possible in this version.").perBroker(),
+			"Which protocol a listener's name stands for. Only PLAINTEXT listeners are possible in this version."),
 		text("inter.broker.listener.name", null, "The listener other brokers use.").ignored(noPeers),
 		list("controller.listener.names", "CONTROLLER", "Which of the listeners are for traffic between nodes."),
 		list("early.start.listeners", null, "Listeners that open before the authorizer is ready.").ignored(noSASL),
@@ -60,12 +60,12 @@ func listenerKeys() []Key {
 		long("socket.connection.setup.timeout.ms", "10000", "How long the node tries to connect to another one.").ignored(noPeers),
 		long("socket.connection.setup.timeout.max.ms", "30000", "The longest such time, after repeated failures.").ignored(noPeers),
 		integer("max.connections", "10000", "Connections over all listeners; further ones are closed at once. Kafka has no limit by default.").
-			with(atLeast(0)).dynamic(),
-		integer("max.connections.per.ip", "1000", "Connections from one address. Kafka has no limit by default.").with(atLeast(0)).dynamic(),
+			with(atLeast(0)),
+		integer("max.connections.per.ip", "1000", "Connections from one address. Kafka has no limit by default.").with(atLeast(0)),
 		text("max.connections.per.ip.overrides", "", "Other limits for some addresses: host:limit, comma separated.").dynamic().
 			ignored("one limit, max.connections.per.ip, counts for every address"),
 		integer("max.connection.creation.rate", "500", "New connections per second; more of them wait. Kafka has no limit by default.").
-			with(atLeast(0)).dynamic(),
+			with(atLeast(0)),
 		long("connections.max.idle.ms", "600000", "A connection on which nothing happens is closed after this time."),
 		integer("queued.max.requests", "500", "Requests Kafka queues before its readers stop.").with(atLeast(1)).
 			ignored("queued.max.request.bytes bounds what waits"),

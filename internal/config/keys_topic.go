@@ -7,8 +7,6 @@ import (
 	"strings"
 )
 
-var errRetention = errors.New("retention must be unlimited (-1) or, equal or greater than 1")
-
 // topicKeys may be set per topic; those without a value of their own take their broker key's.
 func topicKeys() []Key {
 	return []Key{
@@ -17,7 +15,7 @@ func topicKeys() []Key {
 		text("compression.type", "producer", "How batches are kept: as the producer sent them, uncompressed, or with one codec.").
 			from("compression.type").with(compressions()),
 		integer("compression.gzip.level", "-1", "Level when compression.type is gzip; -1 is the codec's own default.").
-			from("compression.gzip.level").with(between(1, 9).or("-1")),
+			from("compression.gzip.level").with(betweenOr(1, 9, -1)),
 		integer("compression.lz4.level", "9", "Level when compression.type is lz4.").from("compression.lz4.level").with(between(1, 17)),
 		integer("compression.zstd.level", "3", "Level when compression.type is zstd.").from("compression.zstd.level").with(between(-131072, 22)),
 		long("delete.retention.ms", "86400000", "Tombstones of a compacted topic stay this long, so that consumers see them.").
@@ -54,6 +52,11 @@ func topicKeys() []Key {
 		long("min.compaction.lag.ms", "0", "Records younger than this are not compacted away.").from("log.cleaner.min.compaction.lag.ms").with(atLeast(0)),
 		integer("min.insync.replicas", "1", "acks=all needs at least so many replicas in sync.").from("min.insync.replicas").with(atLeast(1)),
 		boolean("preallocate", "false", "Give a new segment its whole size on disk at once.").from("log.preallocate"),
+		boolean("errors.deadletterqueue.group.enable", "false", "The topic may receive what share groups give up on (Kafka 4.4)."),
+		boolean("message.downconversion.enable", "true", "Nothing: records are never converted for old consumers. Kept so that old topic definitions load.").hidden(),
+		long("remote.copy.lag.bytes", "-1", "Of a tiered topic, bytes that lie behind a closed segment before it is copied (Kafka 4.4).").
+			from("log.remote.copy.lag.bytes").with(atLeast(-1)),
+		long("remote.copy.lag.ms", "0", "Or how old it becomes (Kafka 4.4).").from("log.remote.copy.lag.ms").with(atLeast(-1)),
 		boolean("remote.log.copy.disable", "false", "Of a tiered topic: copy nothing more."),
 		boolean("remote.log.delete.on.disable", "false", "Of a tiered topic: delete the copies when tiering is switched off."),
 		boolean("remote.storage.enable", "false", "Tier the topic. Not possible in this version.").with(notYet("tiered storage")),
@@ -92,15 +95,13 @@ func throttledReplicas() rule {
 			_, err1 := strconv.ParseUint(partition, 10, 31)
 			_, err2 := strconv.ParseUint(broker, 10, 31)
 			if !ok || err1 != nil || err2 != nil {
-				return errThrottled
+				return errors.New("it must be the literal '*' or a list of replicas in the following format: " +
+					"[partitionId]:[brokerId],[partitionId]:[brokerId],...")
 			}
 		}
 		return nil
 	}}
 }
-
-var errThrottled = errors.New("Must be the literal '*' or a list of replicas in the following format: " + //nolint:staticcheck // Kafka's words
-	"[partitionId]:[brokerId],[partitionId]:[brokerId],...")
 
 // groupKeys may be set per group (KIP-848, KIP-932, KIP-1071); those without a value of their own take their broker key's.
 func groupKeys() []Key {
@@ -111,6 +112,8 @@ func groupKeys() []Key {
 			from("group.consumer.heartbeat.interval.ms").with(atLeast(1)),
 		integer("consumer.session.timeout.ms", "45000", "A member of a consumer group that is silent for longer is dropped.").
 			from("group.consumer.session.timeout.ms").with(atLeast(1)),
+		boolean("errors.deadletterqueue.copy.record.enable", "false", "Copy what a share group gives up on whole (Kafka 4.4)."),
+		text("errors.deadletterqueue.topic.name", "", "Where it goes; empty for nowhere (Kafka 4.4)."),
 		integer("share.assignment.interval.ms", "1000", "The least time between two assignments of a share group.").
 			from("group.share.assignment.interval.ms").with(atLeast(0)),
 		text("share.auto.offset.reset", "latest", "Where a share group starts: latest, earliest, or by_duration: and an ISO 8601 duration."),

@@ -141,7 +141,7 @@ func (r *Resolver) describe(scope Scope, dyn Dynamic, t model.ResourceType, name
 			e.Synonyms = append(e.Synonyms, Synonym{Name: k.Name, Value: value, Source: source})
 		}
 		if len(k.Synonyms) > 0 {
-			e.Synonyms = append(e.Synonyms, brokerSynonyms(k.Synonyms, layers)...)
+			e.Synonyms = append(e.Synonyms, brokerSynonyms(k.Synonyms[0], k.Synonyms, layers)...)
 		} else if scope == Group {
 			e.Synonyms = append(e.Synonyms, Synonym{Name: k.Name, Value: k.Default, Source: SourceDefault})
 		}
@@ -165,7 +165,7 @@ func (r *Resolver) DescribeBroker(dyn Dynamic, name string) []Entry {
 		if k.Hidden && !broker.IsSet(k.Name) {
 			continue
 		}
-		e := Entry{Key: k, Source: SourceDefault, Synonyms: brokerSynonyms(k.Synonyms, layers)}
+		e := Entry{Key: k, Source: SourceDefault, Synonyms: brokerSynonyms(k.Name, k.Synonyms, layers)}
 		e.Value, e.Null = broker.String(k.Name), k.Sensitive || k.Null && !broker.IsSet(k.Name)
 		if len(e.Synonyms) > 0 {
 			e.Source = e.Synonyms[0].Source
@@ -205,9 +205,9 @@ func (e Entry) hidden() Entry {
 }
 
 // brokerSynonyms lists where a value may come from, layer by layer and in each layer the synonyms in their order, the way Kafka does:
-// what stands before the first entry of the key's own name is left out, so a retention that comes from log.retention.hours alone
-// shows no synonym at all.
-func brokerSynonyms(names []string, layers []layer) []Synonym {
+// what stands before the first entry of own is left out, so a topic's retention that comes from log.retention.hours alone shows no
+// synonym at all.
+func brokerSynonyms(own string, names []string, layers []layer) []Synonym {
 	var out []Synonym
 	for _, l := range layers {
 		for _, name := range names {
@@ -221,7 +221,7 @@ func brokerSynonyms(names []string, layers []layer) []Synonym {
 			out = append(out, Synonym{Name: name, Value: k.Default, Source: SourceDefault})
 		}
 	}
-	first := slices.IndexFunc(out, func(s Synonym) bool { return s.Name == names[0] })
+	first := slices.IndexFunc(out, func(s Synonym) bool { return s.Name == own })
 	if first < 0 {
 		return nil
 	}

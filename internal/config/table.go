@@ -69,9 +69,27 @@ func Nearest(scope Scope, name string) string {
 		}
 	}
 	if best == "" {
-		return sameWords(scope, name)
+		best = sameWords(scope, name)
+	}
+	if best == "" {
+		best = aroundName(scope, name)
 	}
 	return best
+}
+
+// aroundName finds the one key that has name as its beginning or end: auto.create.topics, retention.hours.
+func aroundName(scope Scope, name string) string {
+	found := ""
+	for _, k := range table().sorted[scope] {
+		if k.Hidden || !strings.HasPrefix(k.Name, name+".") && !strings.HasSuffix(k.Name, "."+name) {
+			continue
+		}
+		if found != "" {
+			return ""
+		}
+		found = k.Name
+	}
+	return found
 }
 
 // sameWords finds a key made of the same words in another order or with another separator: retention_ms, ms.retention.

@@ -119,8 +119,7 @@ func ValidateTopic(overrides map[string]string) error {
 	}
 	if least, ok := number("min.compaction.lag.ms"); ok {
 		if most, ok := number("max.compaction.lag.ms"); ok && most < least {
-			return &ValueError{Name: "max.compaction.lag.ms", Value: overrides["max.compaction.lag.ms"], Reason: fmt.Sprintf(
-				"conflict topic config setting max.compaction.lag.ms (%d) < min.compaction.lag.ms (%d)", most, least)}
+			return fmt.Errorf("conflict topic config setting min.compaction.lag.ms (%d) > max.compaction.lag.ms (%d)", least, most)
 		}
 	}
 	return nil
@@ -142,9 +141,9 @@ func CheckDynamic(name string, defaultOfAll bool) error {
 	case !ok:
 		return &UnknownKeyError{Scope: Broker, Name: name, Nearest: Nearest(Broker, name)}
 	case k.Update == ReadOnly:
-		return fmt.Errorf("Cannot update these configs dynamically: %s", name) //nolint:staticcheck // Kafka's words
+		return fmt.Errorf("Cannot update these configs dynamically: [%s]", name) //nolint:staticcheck // Kafka's words
 	case k.Update == PerBroker && defaultOfAll:
-		return fmt.Errorf("Cannot update these configs at default cluster level, broker id must be specified: %s", name) //nolint:staticcheck // Kafka's words
+		return fmt.Errorf("Cannot update these configs at default cluster level, broker id must be specified: [%s]", name) //nolint:staticcheck // Kafka's words
 	}
 	return nil
 }
