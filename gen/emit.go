@@ -35,8 +35,15 @@ func emitFile(f *File) ([]byte, error) {
 	if strings.Contains(body.String(), "model.") {
 		imports = append(imports, "github.com/klamm/klamm/internal/model")
 	}
-	for _, path := range imports {
-		e.p("import %q\n", path)
+	for i, path := range imports {
+		switch {
+		case len(imports) == 1:
+			e.p("import %q\n", path)
+		case i == 0:
+			e.p("import (\n\t%q\n", path)
+		default:
+			e.p("\t%q\n)\n", path)
+		}
 	}
 	e.Write(body.Bytes())
 	src, err := format.Source(e.Bytes())

@@ -5,6 +5,8 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // AddOffsetsToTxnRequest is the request of API 25, v0-4.
+//
+// Adds a group's offsets to a transaction.
 type AddOffsetsToTxnRequest struct {
 	TransactionalID string // v0+
 	ProducerID      int64  // v0+

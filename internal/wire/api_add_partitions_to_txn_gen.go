@@ -5,6 +5,8 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // AddPartitionsToTxnRequest is the request of API 24, v0-5.
+//
+// Adds partitions to a transaction. v0-v3 are for clients; v4 and up batch transactions, from broker to broker (KIP-890).
 type AddPartitionsToTxnRequest struct {
 	Transactions              []AddPartitionsToTxnRequestTransaction             // v4+
 	V3AndBelowTransactionalID string                                             // v0-3

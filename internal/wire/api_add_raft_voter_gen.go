@@ -5,6 +5,8 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // AddRaftVoterRequest is the request of API 80, v0-1.
+//
+// Adds a voter to the metadata quorum (KIP-853).
 type AddRaftVoterRequest struct {
 	ClusterID        *string                       // v0+, nullable
 	TimeoutMs        int32                         // v0+

@@ -5,6 +5,8 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // AlterClientQuotasRequest is the request of API 49, v0-1.
+//
+// Changes quotas of users, client ids and addresses (KIP-546).
 type AlterClientQuotasRequest struct {
 	Entries      []AlterClientQuotasRequestEntry // v0+
 	ValidateOnly bool                            // v0+

@@ -5,6 +5,8 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // AlterConfigsRequest is the request of API 33, v0-2.
+//
+// Replaces the whole configuration of resources. Old: see IncrementalAlterConfigs.
 type AlterConfigsRequest struct {
 	Resources    []AlterConfigsRequestResource // v0+
 	ValidateOnly bool                          // v0+

@@ -5,6 +5,8 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // AlterPartitionReassignmentsRequest is the request of API 45, v0-1.
+//
+// Moves replicas between brokers (KIP-455). Null replicas cancel. v1 may forbid changes of the replication factor.
 type AlterPartitionReassignmentsRequest struct {
 	TimeoutMs                    int32                                     // v0+, default 60000
 	AllowReplicationFactorChange bool                                      // v1+, default true

@@ -5,6 +5,8 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // AlterReplicaLogDirsRequest is the request of API 34, v0-2.
+//
+// Moves replicas between the data directories of a broker (KIP-113).
 type AlterReplicaLogDirsRequest struct {
 	Dirs []AlterReplicaLogDirsRequestDir // v0+
 	// UnknownTags are tagged fields of a newer protocol, passed on unread.

@@ -5,6 +5,8 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // AlterShareGroupOffsetsRequest is the request of API 91, v0.
+//
+// Sets the offsets of a share group (KIP-932).
 type AlterShareGroupOffsetsRequest struct {
 	GroupID string                               // v0+
 	Topics  []AlterShareGroupOffsetsRequestTopic // v0+

@@ -5,6 +5,8 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // AlterUserScramCredentialsRequest is the request of API 51, v0.
+//
+// Creates and deletes SCRAM credentials (KIP-554). The password comes salted already.
 type AlterUserScramCredentialsRequest struct {
 	Deletions  []AlterUserScramCredentialsRequestDeletion  // v0+
 	Upsertions []AlterUserScramCredentialsRequestUpsertion // v0+

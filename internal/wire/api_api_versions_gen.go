@@ -5,6 +5,10 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // APIVersionsRequest is the request of API 18, v0-5.
+//
+// What the broker speaks; every client's first request. A broker that does not know the version answers UNSUPPORTED_VERSION in the form of v0,
+// and the response header is v0 always (KIP-511). v3 names the client's software and finalized features, v4 may answer features with level 0,
+// v5 checks that the client is where it meant to go (KIP-1242).
 type APIVersionsRequest struct {
 	ClientSoftwareName    string // v3+
 	ClientSoftwareVersion string // v3+

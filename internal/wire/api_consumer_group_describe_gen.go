@@ -5,6 +5,8 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // ConsumerGroupDescribeRequest is the request of API 69, v0-1.
+//
+// Describes new consumer groups (KIP-848). v1 tells the kind of each member.
 type ConsumerGroupDescribeRequest struct {
 	GroupIDs                    []string // v0+
 	IncludeAuthorizedOperations bool     // v0+

@@ -2,11 +2,16 @@
 
 package wire
 
-import "unsafe"
+import (
+	"unsafe"
 
-import "github.com/klamm/klamm/internal/model"
+	"github.com/klamm/klamm/internal/model"
+)
 
 // ConsumerGroupHeartbeatRequest is the request of API 68, v0-1.
+//
+// Heartbeat, join, leave and assignment of the new consumer groups, all in one (KIP-848). v1 has subscriptions by regular expression,
+// and member ids that the client makes.
 type ConsumerGroupHeartbeatRequest struct {
 	GroupID              string                                        // v0+
 	MemberID             string                                        // v0+

@@ -5,6 +5,8 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // CreateAclsRequest is the request of API 30, v0-3.
+//
+// Creates ACLs. v1 knows prefixes (KIP-290), v3 the resource type user.
 type CreateAclsRequest struct {
 	Creations []CreateAclsRequestCreation // v0+
 	// UnknownTags are tagged fields of a newer protocol, passed on unread.

@@ -5,6 +5,8 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // CreateDelegationTokenRequest is the request of API 38, v0-3.
+//
+// Creates a delegation token (KIP-48). v3 for somebody else (KIP-373).
 type CreateDelegationTokenRequest struct {
 	OwnerPrincipalType *string                               // v3+, nullable
 	OwnerPrincipalName *string                               // v3+, nullable

@@ -5,6 +5,8 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // CreatePartitionsRequest is the request of API 37, v0-3.
+//
+// Adds partitions to topics. v3 may answer THROTTLING_QUOTA_EXCEEDED (KIP-599).
 type CreatePartitionsRequest struct {
 	Topics       []CreatePartitionsRequestTopic // v0+
 	TimeoutMs    int32                          // v0+

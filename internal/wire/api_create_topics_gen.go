@@ -5,6 +5,8 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // CreateTopicsRequest is the request of API 19, v0-7.
+//
+// Creates topics. v4 takes -1 for the broker's default, v5 answers with the configuration (KIP-525), v7 with the topic id.
 type CreateTopicsRequest struct {
 	Topics       []CreateTopicsRequestTopic // v0+
 	TimeoutMs    int32                      // v0+, default 60000

@@ -5,6 +5,8 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // DeleteAclsRequest is the request of API 31, v0-3.
+//
+// Deletes ACLs by filter. v1 knows prefixes (KIP-290), v3 the resource type user.
 type DeleteAclsRequest struct {
 	Filters []DeleteAclsRequestFilter // v0+
 	// UnknownTags are tagged fields of a newer protocol, passed on unread.

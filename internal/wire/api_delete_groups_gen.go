@@ -5,6 +5,8 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // DeleteGroupsRequest is the request of API 42, v0-3.
+//
+// Deletes groups that have no members (KIP-229). v3 has error messages.
 type DeleteGroupsRequest struct {
 	GroupsNames []string // v0+
 	// UnknownTags are tagged fields of a newer protocol, passed on unread.

@@ -5,6 +5,8 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // DeleteRecordsRequest is the request of API 21, v0-2.
+//
+// Moves the start of partitions up. -1 stands for the high watermark.
 type DeleteRecordsRequest struct {
 	Topics    []DeleteRecordsRequestTopic // v0+
 	TimeoutMs int32                       // v0+

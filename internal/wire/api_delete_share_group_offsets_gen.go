@@ -5,6 +5,8 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // DeleteShareGroupOffsetsRequest is the request of API 92, v0.
+//
+// Deletes offsets of a share group (KIP-932).
 type DeleteShareGroupOffsetsRequest struct {
 	GroupID string                                // v0+
 	Topics  []DeleteShareGroupOffsetsRequestTopic // v0+

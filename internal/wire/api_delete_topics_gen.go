@@ -5,6 +5,8 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // DeleteTopicsRequest is the request of API 20, v0-6.
+//
+// Deletes topics. v5 has error messages, v6 topic ids.
 type DeleteTopicsRequest struct {
 	Topics     []DeleteTopicsRequestTopic // v6+
 	TopicNames []string                   // v0-5

@@ -5,6 +5,8 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // DescribeAclsRequest is the request of API 29, v0-3.
+//
+// Lists ACLs. v1 knows prefixes (KIP-290), v3 the resource type user.
 type DescribeAclsRequest struct {
 	ResourceTypeFilter int8    // v0+
 	ResourceNameFilter *string // v0+, nullable

@@ -5,6 +5,8 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // DescribeClientQuotasRequest is the request of API 48, v0-1.
+//
+// Shows quotas of users, client ids and addresses (KIP-546).
 type DescribeClientQuotasRequest struct {
 	Components []DescribeClientQuotasRequestComponent // v0+
 	Strict     bool                                   // v0+

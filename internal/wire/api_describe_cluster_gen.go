@@ -5,6 +5,8 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // DescribeClusterRequest is the request of API 60, v0-2.
+//
+// The cluster's nodes (KIP-700). v1 can ask for controllers (KIP-919), v2 for fenced brokers.
 type DescribeClusterRequest struct {
 	IncludeClusterAuthorizedOperations bool // v0+
 	EndpointType                       int8 // v1+, default 1

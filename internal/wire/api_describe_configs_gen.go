@@ -5,6 +5,8 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // DescribeConfigsRequest is the request of API 32, v0-4.
+//
+// Shows the configuration of resources. v1 adds sources and synonyms (KIP-226), v3 types and documentation (KIP-569).
 type DescribeConfigsRequest struct {
 	Resources            []DescribeConfigsRequestResource // v0+
 	IncludeSynonyms      bool                             // v1+

@@ -5,6 +5,8 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // DescribeDelegationTokenRequest is the request of API 41, v0-3.
+//
+// Lists delegation tokens (KIP-48). v3 tells who asked for them.
 type DescribeDelegationTokenRequest struct {
 	Owners []DescribeDelegationTokenRequestOwner // v0+, nullable
 	// UnknownTags are tagged fields of a newer protocol, passed on unread.

@@ -5,6 +5,9 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // DescribeGroupsRequest is the request of API 15, v0-6.
+//
+// Describes classic groups. v3 adds authorized operations, v4 instance ids, v6 error messages, and GROUP_ID_NOT_FOUND
+// for what was state Dead.
 type DescribeGroupsRequest struct {
 	Groups                      []string // v0+
 	IncludeAuthorizedOperations bool     // v3+

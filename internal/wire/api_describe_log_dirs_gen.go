@@ -5,6 +5,9 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // DescribeLogDirsRequest is the request of API 35, v0-5.
+//
+// What the data directories of a broker hold. v3 has an error for the whole, v4 the size of the volumes (KIP-827), v5 cordoned
+// directories.
 type DescribeLogDirsRequest struct {
 	Topics []DescribeLogDirsRequestTopic // v0+, nullable
 	// UnknownTags are tagged fields of a newer protocol, passed on unread.

@@ -5,6 +5,8 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // DescribeProducersRequest is the request of API 61, v0.
+//
+// The producers whose state a partition keeps (KIP-664).
 type DescribeProducersRequest struct {
 	Topics []DescribeProducersRequestTopic // v0+
 	// UnknownTags are tagged fields of a newer protocol, passed on unread.

@@ -5,6 +5,8 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // DescribeQuorumRequest is the request of API 55, v0-2.
+//
+// The state of the metadata quorum (KIP-642). v1 adds fetch times (KIP-836), v2 directories, endpoints and error messages (KIP-853).
 type DescribeQuorumRequest struct {
 	Topics []DescribeQuorumRequestTopic // v0+
 	// UnknownTags are tagged fields of a newer protocol, passed on unread.

@@ -5,6 +5,8 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // DescribeShareGroupOffsetsRequest is the request of API 90, v0-1.
+//
+// The offsets of share groups (KIP-932). v1 with the lag.
 type DescribeShareGroupOffsetsRequest struct {
 	Groups []DescribeShareGroupOffsetsRequestGroup // v0+
 	// UnknownTags are tagged fields of a newer protocol, passed on unread.

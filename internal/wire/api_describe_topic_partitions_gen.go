@@ -2,11 +2,15 @@
 
 package wire
 
-import "unsafe"
+import (
+	"unsafe"
 
-import "github.com/klamm/klamm/internal/model"
+	"github.com/klamm/klamm/internal/model"
+)
 
 // DescribeTopicPartitionsRequest is the request of API 75, v0.
+//
+// Describes partitions page by page (KIP-966).
 type DescribeTopicPartitionsRequest struct {
 	Topics                 []DescribeTopicPartitionsRequestTopic // v0+
 	ResponsePartitionLimit int32                                 // v0+, default 2000

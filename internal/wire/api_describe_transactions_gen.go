@@ -5,6 +5,8 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // DescribeTransactionsRequest is the request of API 65, v0.
+//
+// Describes transactions (KIP-664).
 type DescribeTransactionsRequest struct {
 	TransactionalIDs []string // v0+
 	// UnknownTags are tagged fields of a newer protocol, passed on unread.

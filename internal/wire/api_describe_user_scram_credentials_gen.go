@@ -5,6 +5,8 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // DescribeUserScramCredentialsRequest is the request of API 50, v0.
+//
+// Which SCRAM credentials users have (KIP-554).
 type DescribeUserScramCredentialsRequest struct {
 	Users []DescribeUserScramCredentialsRequestUser // v0+, nullable
 	// UnknownTags are tagged fields of a newer protocol, passed on unread.

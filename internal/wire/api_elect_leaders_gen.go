@@ -5,6 +5,8 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // ElectLeadersRequest is the request of API 43, v0-2.
+//
+// Makes the preferred or, from v1, any replica the leader (KIP-460). Null topics stand for all.
 type ElectLeadersRequest struct {
 	ElectionType    int8                                // v1+
 	TopicPartitions []ElectLeadersRequestTopicPartition // v0+, nullable

@@ -5,6 +5,8 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // EndTxnRequest is the request of API 26, v0-5.
+//
+// Ends a transaction. v5 answers with the epoch of the next one (KIP-890).
 type EndTxnRequest struct {
 	TransactionalID string // v0+
 	ProducerID      int64  // v0+

@@ -5,6 +5,8 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // ExpireDelegationTokenRequest is the request of API 40, v0-2.
+//
+// Ends a delegation token (KIP-48).
 type ExpireDelegationTokenRequest struct {
 	Hmac               []byte // v0+
 	ExpiryTimePeriodMs int64  // v0+

@@ -5,6 +5,10 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // FetchRequest is the request of API 1, v0-18.
+//
+// Reads records. v4 knows isolation levels and format 2, v5 log starts, v7 sessions (KIP-227), v9 leader epochs (KIP-320), v11 racks
+// (KIP-392), v12 divergence (KIP-595), v13 topic ids (KIP-516), v15 the replica's state (KIP-903), v16 endpoints of new leaders (KIP-951),
+// v17 the replica's directory, v18 its high watermark. A consumer is replica -1.
 type FetchRequest struct {
 	ClusterID           *string                      // v12+, nullable, tag 0
 	ReplicaID           int32                        // v0-14, default -1

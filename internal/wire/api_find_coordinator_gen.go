@@ -5,6 +5,8 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // FindCoordinatorRequest is the request of API 10, v0-6.
+//
+// Who coordinates a group (0), a transactional id (1) or a share partition (2). v1 knows types, v4 many keys at once (KIP-699).
 type FindCoordinatorRequest struct {
 	Key             string   // v0-3
 	KeyType         int8     // v1+

@@ -5,6 +5,8 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // GetTelemetrySubscriptionsRequest is the request of API 71, v0.
+//
+// Which metrics the broker wants of a client (KIP-714).
 type GetTelemetrySubscriptionsRequest struct {
 	ClientInstanceID model.UUID // v0+
 	// UnknownTags are tagged fields of a newer protocol, passed on unread.

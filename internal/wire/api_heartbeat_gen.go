@@ -5,6 +5,8 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // HeartbeatRequest is the request of API 12, v0-4.
+//
+// Keeps a member of a classic group alive, and tells it of rebalances. v3 knows static members.
 type HeartbeatRequest struct {
 	GroupID         string  // v0+
 	GenerationID    int32   // v0+

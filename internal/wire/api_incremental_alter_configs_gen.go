@@ -5,6 +5,8 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // IncrementalAlterConfigsRequest is the request of API 44, v0-1.
+//
+// Sets, deletes, appends to and subtracts from single configuration values (KIP-339).
 type IncrementalAlterConfigsRequest struct {
 	Resources    []IncrementalAlterConfigsRequestResource // v0+
 	ValidateOnly bool                                     // v0+

@@ -5,6 +5,9 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // InitProducerIDRequest is the request of API 22, v0-5.
+//
+// Gives a producer its id and epoch. v3 lets it bump its epoch (KIP-360). v6 of Kafka 4, for two-phase commit (KIP-939), is unstable
+// and not here.
 type InitProducerIDRequest struct {
 	TransactionalID      *string // v0+, nullable
 	TransactionTimeoutMs int32   // v0+

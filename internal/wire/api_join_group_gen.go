@@ -5,6 +5,9 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // JoinGroupRequest is the request of API 11, v0-9.
+//
+// Joins a classic group; the answer comes when all have joined. v1 has its own rebalance timeout, v4 hands out member ids before joining
+// (KIP-394), v5 static members (KIP-345), v7 the protocol type, v8 a reason (KIP-800), v9 lets the leader skip the assignment (KIP-814).
 type JoinGroupRequest struct {
 	GroupID            string                     // v0+
 	SessionTimeoutMs   int32                      // v0+

@@ -5,6 +5,8 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // LeaveGroupRequest is the request of API 13, v0-5.
+//
+// Members leave a classic group. v3 takes many, by instance id too; v5 a reason each (KIP-800).
 type LeaveGroupRequest struct {
 	GroupID  string                    // v0+
 	MemberID string                    // v0-2

@@ -5,6 +5,8 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // ListConfigResourcesRequest is the request of API 74, v0-1.
+//
+// Resources that have configuration of their own. v0 lists client metrics only (KIP-714), v1 any type (KIP-1142).
 type ListConfigResourcesRequest struct {
 	ResourceTypes []int8 // v1+
 	// UnknownTags are tagged fields of a newer protocol, passed on unread.

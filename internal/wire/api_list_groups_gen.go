@@ -5,6 +5,8 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // ListGroupsRequest is the request of API 16, v0-5.
+//
+// Lists a broker's groups. v4 filters by state (KIP-518), v5 by type (KIP-848).
 type ListGroupsRequest struct {
 	StatesFilter []string // v4+
 	TypesFilter  []string // v5+

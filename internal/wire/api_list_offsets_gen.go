@@ -5,6 +5,9 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // ListOffsetsRequest is the request of API 2, v0-11.
+//
+// Offsets by timestamp. v0 lists several offsets, newest first; v1 and up give one. v2 knows isolation levels, v4 leader epochs,
+// v7 the largest timestamp (-3), v8 the local log's start (-4), v9 and v11 tiered storage (-5, -6), v10 a timeout.
 type ListOffsetsRequest struct {
 	ReplicaID      int32                     // v0+
 	IsolationLevel int8                      // v2+

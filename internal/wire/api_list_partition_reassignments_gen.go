@@ -5,6 +5,8 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // ListPartitionReassignmentsRequest is the request of API 46, v0.
+//
+// Lists the reassignments that are under way (KIP-455).
 type ListPartitionReassignmentsRequest struct {
 	TimeoutMs int32                                    // v0+, default 60000
 	Topics    []ListPartitionReassignmentsRequestTopic // v0+, nullable

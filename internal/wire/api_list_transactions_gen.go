@@ -5,6 +5,8 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // ListTransactionsRequest is the request of API 66, v0-2.
+//
+// Lists a coordinator's transactions (KIP-664). v1 filters by duration (KIP-994), v2 by pattern.
 type ListTransactionsRequest struct {
 	StateFilters           []string // v0+
 	ProducerIDFilters      []int64  // v0+

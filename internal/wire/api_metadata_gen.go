@@ -5,6 +5,10 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // MetadataRequest is the request of API 3, v0-13.
+//
+// Who leads what. v0 has no "no topics": there an empty list means all; from v1 null does. v1 names the controller, v2 the cluster, v4 lets
+// the client forbid auto-creation, v5 offline replicas, v7 leader epochs, v8-v10 authorized operations, v10-v12 topic ids, v13 an error for
+// the whole (KIP-1102).
 type MetadataRequest struct {
 	Topics                             []MetadataRequestTopic // v0+, nullable in v1+
 	AllowAutoTopicCreation             bool                   // v4+, default true

@@ -5,6 +5,9 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // OffsetCommitRequest is the request of API 8, v0-10.
+//
+// Stores a group's offsets. v0 and v1 were ZooKeeper's and the first broker-side form, v2-v4 carry a retention time, v6 leader epochs,
+// v7 static members (KIP-345), v9 member epochs (KIP-848), v10 topic ids.
 type OffsetCommitRequest struct {
 	GroupID                   string                     // v0+
 	GenerationIDOrMemberEpoch int32                      // v1+, default -1

@@ -5,6 +5,8 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // OffsetDeleteRequest is the request of API 47, v0.
+//
+// Deletes a group's offsets of topics that no member reads (KIP-496).
 type OffsetDeleteRequest struct {
 	GroupID string                     // v0+
 	Topics  []OffsetDeleteRequestTopic // v0+

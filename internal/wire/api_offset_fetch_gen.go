@@ -5,6 +5,9 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // OffsetFetchRequest is the request of API 9, v0-10.
+//
+// Reads a group's offsets. v2 lets null stand for all topics, v5 has leader epochs, v7 waits for open transactions on wish (KIP-447),
+// v8 takes many groups, v9 member epochs (KIP-848), v10 topic ids.
 type OffsetFetchRequest struct {
 	GroupID       string                    // v0-7
 	Topics        []OffsetFetchRequestTopic // v0-7, nullable in v2-7

@@ -5,6 +5,8 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // OffsetForLeaderEpochRequest is the request of API 23, v0-4.
+//
+// Where an epoch ended in the leader's log (KIP-101, KIP-320). v3 names the replica that asks.
 type OffsetForLeaderEpochRequest struct {
 	ReplicaID int32                              // v3+, default -2
 	Topics    []OffsetForLeaderEpochRequestTopic // v0+

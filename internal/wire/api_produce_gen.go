@@ -5,6 +5,11 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // ProduceRequest is the request of API 0, v0-13.
+//
+// Appends record batches. acks=0 gets no response at all.
+// v0-v1 carry message format 0, v2 adds the append time, v3 transactional ids and batches of format 2, v5 the log start, v7 zstd, v8 the
+// records to blame (KIP-467), v10 the new leader (KIP-951), v12 adds partitions to transactions by itself (KIP-890), v13 topic ids (KIP-516).
+// Kafka 4 speaks v3 and up but lists v0, because librdkafka up to 2.11 looks for versions 2, 3 and 7 by number.
 type ProduceRequest struct {
 	TransactionalID *string               // v3+, nullable
 	Acks            int16                 // v0+

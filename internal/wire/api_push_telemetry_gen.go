@@ -5,6 +5,8 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // PushTelemetryRequest is the request of API 72, v0.
+//
+// A client's metrics, in OTLP (KIP-714).
 type PushTelemetryRequest struct {
 	ClientInstanceID model.UUID // v0+
 	SubscriptionID   int32      // v0+

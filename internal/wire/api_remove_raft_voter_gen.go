@@ -5,6 +5,8 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // RemoveRaftVoterRequest is the request of API 81, v0.
+//
+// Takes a voter out of the metadata quorum (KIP-853).
 type RemoveRaftVoterRequest struct {
 	ClusterID        *string    // v0+, nullable
 	VoterID          int32      // v0+

@@ -5,6 +5,8 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // RenewDelegationTokenRequest is the request of API 39, v0-2.
+//
+// Prolongs a delegation token (KIP-48).
 type RenewDelegationTokenRequest struct {
 	Hmac          []byte // v0+
 	RenewPeriodMs int64  // v0+

@@ -5,6 +5,8 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // SaslAuthenticateRequest is the request of API 36, v0-2.
+//
+// One step of a SASL exchange. v1 tells how long the session lasts (KIP-368).
 type SaslAuthenticateRequest struct {
 	AuthBytes []byte // v0+
 	// UnknownTags are tagged fields of a newer protocol, passed on unread.

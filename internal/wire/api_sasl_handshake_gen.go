@@ -5,6 +5,8 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // SaslHandshakeRequest is the request of API 17, v0-1.
+//
+// Picks the SASL mechanism. From v1 the exchange goes on in SaslAuthenticate; with v0 it goes on in bare frames.
 type SaslHandshakeRequest struct {
 	Mechanism string // v0+
 }

@@ -5,6 +5,8 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // ShareAcknowledgeRequest is the request of API 79, v1-2.
+//
+// Acknowledges records in a share group (KIP-932). v2 can renew.
 type ShareAcknowledgeRequest struct {
 	GroupID           *string                        // v1+, nullable
 	MemberID          *string                        // v1+, nullable
@@ -96,17 +98,17 @@ func (m *ShareAcknowledgeRequestTopic) decode(d *Decoder, v int16) {
 
 // ShareAcknowledgeRequestTopicPartition is held by ShareAcknowledgeRequestTopic.Partitions.
 type ShareAcknowledgeRequestTopicPartition struct {
-	PartitionIndex         int32                                                        // v1+
-	AcknowledgementBatches []ShareAcknowledgeRequestTopicPartitionAcknowledgementBatche // v1+
+	PartitionIndex        int32                                                       // v1+
+	AcknowledgementBatchs []ShareAcknowledgeRequestTopicPartitionAcknowledgementBatch // v1+
 	// UnknownTags are tagged fields of a newer protocol, passed on unread.
 	UnknownTags *Tags
 }
 
 func (m *ShareAcknowledgeRequestTopicPartition) append(dst []byte, v int16) []byte {
 	dst = appendInt32(dst, m.PartitionIndex)
-	dst = appendArrayLen(dst, len(m.AcknowledgementBatches), false, true)
-	for i := range m.AcknowledgementBatches {
-		dst = m.AcknowledgementBatches[i].append(dst, v)
+	dst = appendArrayLen(dst, len(m.AcknowledgementBatchs), false, true)
+	for i := range m.AcknowledgementBatchs {
+		dst = m.AcknowledgementBatchs[i].append(dst, v)
 	}
 	dst = appendUvarint(dst, uint32(m.UnknownTags.count()))
 	dst = appendTags(dst, m.UnknownTags, 0, allTags)
@@ -115,18 +117,18 @@ func (m *ShareAcknowledgeRequestTopicPartition) append(dst []byte, v int16) []by
 
 func (m *ShareAcknowledgeRequestTopicPartition) decode(d *Decoder, v int16) {
 	m.PartitionIndex = d.int32()
-	m.AcknowledgementBatches = newArray[ShareAcknowledgeRequestTopicPartitionAcknowledgementBatche](d, true, false, 18)
-	for i := range m.AcknowledgementBatches {
+	m.AcknowledgementBatchs = newArray[ShareAcknowledgeRequestTopicPartitionAcknowledgementBatch](d, true, false, 18)
+	for i := range m.AcknowledgementBatchs {
 		if d.err != nil {
 			return
 		}
-		m.AcknowledgementBatches[i].decode(d, v)
+		m.AcknowledgementBatchs[i].decode(d, v)
 	}
 	m.UnknownTags = d.tags()
 }
 
-// ShareAcknowledgeRequestTopicPartitionAcknowledgementBatche is held by ShareAcknowledgeRequestTopicPartition.AcknowledgementBatches.
-type ShareAcknowledgeRequestTopicPartitionAcknowledgementBatche struct {
+// ShareAcknowledgeRequestTopicPartitionAcknowledgementBatch is held by ShareAcknowledgeRequestTopicPartition.AcknowledgementBatchs.
+type ShareAcknowledgeRequestTopicPartitionAcknowledgementBatch struct {
 	FirstOffset      int64  // v1+
 	LastOffset       int64  // v1+
 	AcknowledgeTypes []int8 // v1+
@@ -134,7 +136,7 @@ type ShareAcknowledgeRequestTopicPartitionAcknowledgementBatche struct {
 	UnknownTags *Tags
 }
 
-func (m *ShareAcknowledgeRequestTopicPartitionAcknowledgementBatche) append(dst []byte, _ int16) []byte {
+func (m *ShareAcknowledgeRequestTopicPartitionAcknowledgementBatch) append(dst []byte, _ int16) []byte {
 	dst = appendInt64(dst, m.FirstOffset)
 	dst = appendInt64(dst, m.LastOffset)
 	dst = appendInt8s(dst, m.AcknowledgeTypes, true, false)
@@ -143,7 +145,7 @@ func (m *ShareAcknowledgeRequestTopicPartitionAcknowledgementBatche) append(dst 
 	return dst
 }
 
-func (m *ShareAcknowledgeRequestTopicPartitionAcknowledgementBatche) decode(d *Decoder, _ int16) {
+func (m *ShareAcknowledgeRequestTopicPartitionAcknowledgementBatch) decode(d *Decoder, _ int16) {
 	m.FirstOffset = d.int64()
 	m.LastOffset = d.int64()
 	m.AcknowledgeTypes = d.int8s(true, false)

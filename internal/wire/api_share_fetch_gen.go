@@ -5,6 +5,8 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // ShareFetchRequest is the request of API 78, v1-2.
+//
+// Reads and acknowledges records in a share group (KIP-932). v2 can renew and bound what is acquired.
 type ShareFetchRequest struct {
 	GroupID             *string                           // v1+, nullable
 	MemberID            *string                           // v1+, nullable
@@ -137,17 +139,17 @@ func (m *ShareFetchRequestTopic) decode(d *Decoder, v int16) {
 
 // ShareFetchRequestTopicPartition is held by ShareFetchRequestTopic.Partitions.
 type ShareFetchRequestTopicPartition struct {
-	PartitionIndex         int32                                                  // v1+
-	AcknowledgementBatches []ShareFetchRequestTopicPartitionAcknowledgementBatche // v1+
+	PartitionIndex        int32                                                 // v1+
+	AcknowledgementBatchs []ShareFetchRequestTopicPartitionAcknowledgementBatch // v1+
 	// UnknownTags are tagged fields of a newer protocol, passed on unread.
 	UnknownTags *Tags
 }
 
 func (m *ShareFetchRequestTopicPartition) append(dst []byte, v int16) []byte {
 	dst = appendInt32(dst, m.PartitionIndex)
-	dst = appendArrayLen(dst, len(m.AcknowledgementBatches), false, true)
-	for i := range m.AcknowledgementBatches {
-		dst = m.AcknowledgementBatches[i].append(dst, v)
+	dst = appendArrayLen(dst, len(m.AcknowledgementBatchs), false, true)
+	for i := range m.AcknowledgementBatchs {
+		dst = m.AcknowledgementBatchs[i].append(dst, v)
 	}
 	dst = appendUvarint(dst, uint32(m.UnknownTags.count()))
 	dst = appendTags(dst, m.UnknownTags, 0, allTags)
@@ -156,18 +158,18 @@ func (m *ShareFetchRequestTopicPartition) append(dst []byte, v int16) []byte {
 
 func (m *ShareFetchRequestTopicPartition) decode(d *Decoder, v int16) {
 	m.PartitionIndex = d.int32()
-	m.AcknowledgementBatches = newArray[ShareFetchRequestTopicPartitionAcknowledgementBatche](d, true, false, 18)
-	for i := range m.AcknowledgementBatches {
+	m.AcknowledgementBatchs = newArray[ShareFetchRequestTopicPartitionAcknowledgementBatch](d, true, false, 18)
+	for i := range m.AcknowledgementBatchs {
 		if d.err != nil {
 			return
 		}
-		m.AcknowledgementBatches[i].decode(d, v)
+		m.AcknowledgementBatchs[i].decode(d, v)
 	}
 	m.UnknownTags = d.tags()
 }
 
-// ShareFetchRequestTopicPartitionAcknowledgementBatche is held by ShareFetchRequestTopicPartition.AcknowledgementBatches.
-type ShareFetchRequestTopicPartitionAcknowledgementBatche struct {
+// ShareFetchRequestTopicPartitionAcknowledgementBatch is held by ShareFetchRequestTopicPartition.AcknowledgementBatchs.
+type ShareFetchRequestTopicPartitionAcknowledgementBatch struct {
 	FirstOffset      int64  // v1+
 	LastOffset       int64  // v1+
 	AcknowledgeTypes []int8 // v1+
@@ -175,7 +177,7 @@ type ShareFetchRequestTopicPartitionAcknowledgementBatche struct {
 	UnknownTags *Tags
 }
 
-func (m *ShareFetchRequestTopicPartitionAcknowledgementBatche) append(dst []byte, _ int16) []byte {
+func (m *ShareFetchRequestTopicPartitionAcknowledgementBatch) append(dst []byte, _ int16) []byte {
 	dst = appendInt64(dst, m.FirstOffset)
 	dst = appendInt64(dst, m.LastOffset)
 	dst = appendInt8s(dst, m.AcknowledgeTypes, true, false)
@@ -184,7 +186,7 @@ func (m *ShareFetchRequestTopicPartitionAcknowledgementBatche) append(dst []byte
 	return dst
 }
 
-func (m *ShareFetchRequestTopicPartitionAcknowledgementBatche) decode(d *Decoder, _ int16) {
+func (m *ShareFetchRequestTopicPartitionAcknowledgementBatch) decode(d *Decoder, _ int16) {
 	m.FirstOffset = d.int64()
 	m.LastOffset = d.int64()
 	m.AcknowledgeTypes = d.int8s(true, false)

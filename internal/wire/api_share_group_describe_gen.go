@@ -5,6 +5,8 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // ShareGroupDescribeRequest is the request of API 77, v1.
+//
+// Describes share groups (KIP-932).
 type ShareGroupDescribeRequest struct {
 	GroupIDs                    []string // v1+
 	IncludeAuthorizedOperations bool     // v1+

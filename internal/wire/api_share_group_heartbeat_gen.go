@@ -2,11 +2,15 @@
 
 package wire
 
-import "unsafe"
+import (
+	"unsafe"
 
-import "github.com/klamm/klamm/internal/model"
+	"github.com/klamm/klamm/internal/model"
+)
 
 // ShareGroupHeartbeatRequest is the request of API 76, v1.
+//
+// Heartbeat of share groups (KIP-932).
 type ShareGroupHeartbeatRequest struct {
 	GroupID              string   // v1+
 	MemberID             string   // v1+

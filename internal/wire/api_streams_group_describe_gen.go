@@ -2,11 +2,15 @@
 
 package wire
 
-import "unsafe"
+import (
+	"unsafe"
 
-import "github.com/klamm/klamm/internal/model"
+	"github.com/klamm/klamm/internal/model"
+)
 
 // StreamsGroupDescribeRequest is the request of API 89, v0-1.
+//
+// Describes streams groups (KIP-1071). v1 with the topology's description (KIP-1331) and assignor (KIP-1357).
 type StreamsGroupDescribeRequest struct {
 	GroupIDs                    []string // v0+
 	IncludeAuthorizedOperations bool     // v0+

@@ -2,11 +2,15 @@
 
 package wire
 
-import "unsafe"
+import (
+	"unsafe"
 
-import "github.com/klamm/klamm/internal/model"
+	"github.com/klamm/klamm/internal/model"
+)
 
 // StreamsGroupHeartbeatRequest is the request of API 88, v0-1.
+//
+// Heartbeat of streams groups (KIP-1071). v1 has a wider recovery lag and asks for the topology's description (KIP-1331).
 type StreamsGroupHeartbeatRequest struct {
 	GroupID                  string                                   // v0+
 	MemberID                 string                                   // v0+

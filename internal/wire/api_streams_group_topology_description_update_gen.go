@@ -5,6 +5,8 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // StreamsGroupTopologyDescriptionUpdateRequest is the request of API 93, v0.
+//
+// A streams client describes its topology (KIP-1331). What it is for shows in StreamsGroupDescribe.
 type StreamsGroupTopologyDescriptionUpdateRequest struct {
 	GroupID             string                                                          // v0+
 	MemberID            string                                                          // v0+

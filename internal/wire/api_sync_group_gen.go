@@ -5,6 +5,8 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // SyncGroupRequest is the request of API 14, v0-5.
+//
+// Hands the leader's assignment to the members of a classic group. v3 knows static members, v5 names protocol type and protocol.
 type SyncGroupRequest struct {
 	GroupID         string                       // v0+
 	GenerationID    int32                        // v0+

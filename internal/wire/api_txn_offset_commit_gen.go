@@ -5,6 +5,9 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // TxnOffsetCommitRequest is the request of API 28, v0-6.
+//
+// Commits a group's offsets within a transaction. v3 carries the member (KIP-447), v5 adds the group by itself (KIP-890), v6 topic ids
+// (KIP-1319).
 type TxnOffsetCommitRequest struct {
 	TransactionalID string                        // v0+
 	GroupID         string                        // v0+

@@ -5,6 +5,8 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // UnregisterBrokerRequest is the request of API 64, v0.
+//
+// Takes a broker that is gone for good out of the cluster (KIP-500).
 type UnregisterBrokerRequest struct {
 	BrokerID int32 // v0+
 	// UnknownTags are tagged fields of a newer protocol, passed on unread.

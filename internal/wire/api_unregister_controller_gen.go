@@ -5,6 +5,8 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // UnregisterControllerRequest is the request of API 94, v0.
+//
+// Takes a controller that is gone for good out of the cluster (KIP-1312).
 type UnregisterControllerRequest struct {
 	ControllerID int32 // v0+
 	// UnknownTags are tagged fields of a newer protocol, passed on unread.

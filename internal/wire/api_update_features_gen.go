@@ -5,6 +5,9 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // UpdateFeaturesRequest is the request of API 57, v0-2.
+//
+// Raises and lowers finalized feature levels (KIP-584). v1 can try without doing and has upgrade types (KIP-778); v2 answers only for
+// the whole.
 type UpdateFeaturesRequest struct {
 	TimeoutMs      int32                          // v0+, default 60000
 	FeatureUpdates []UpdateFeaturesRequestFeature // v0+

@@ -5,6 +5,8 @@ package wire
 import "github.com/klamm/klamm/internal/model"
 
 // WriteTxnMarkersRequest is the request of API 27, v0-2.
+//
+// Writes the markers that end a transaction. Tools send it too, to abort hanging ones (KIP-664). v2 knows the transaction's version.
 type WriteTxnMarkersRequest struct {
 	Markers []WriteTxnMarkersRequestMarker // v0+
 	// UnknownTags are tagged fields of a newer protocol, passed on unread.
