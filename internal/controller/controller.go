@@ -1,0 +1,232 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/klamm/klamm/internal/clock"
+	"github.com/klamm/klamm/internal/config"
+	"github.com/klamm/klamm/internal/metadata"
+	"github.com/klamm/klamm/internal/model"
+)
+
+// Log is the metadata log, as the controller sees it. The quorum room has it.
+type Log interface {
+	// Append proposes records as one batch. done is called once, in the order of the calls: with the batch's offset after it was
+	// committed and published on this node, or with an error when it was not, or may not have been, appended. It must not block.
+	Append(records []metadata.Record, done func(model.Offset, error))
+	// Image is the newest published image.
+	Image() *metadata.Image
+	// Watch tells who leads the log: lead is called when this node does, with its term and after everything before that term was
+	// published; resign when it no longer does. They alternate; lead comes at once if this node leads already. Neither may block.
+	Watch(lead func(term int32), resign func())
+}
+
+// Options is what node plugs in.
+type Options struct {
+	Me     model.BrokerID
+	Log    Log
+	Clock  clock.Clock
+	Logger *slog.Logger
+	Random io.Reader // topic ids; crypto/rand.Reader outside of tests
+	// Resolver gives the defaults of new topics.
+	Resolver *config.Resolver
+	// SessionTimeout is how long a broker may be silent (broker.session.timeout.ms); 0 means 9 s.
+	SessionTimeout time.Duration
+}
+
+const defaultSessionTimeout = 9 * time.Second
+
+// errInternal stands for a decision whose records do not replay on the image they were made from: a mistake of this room. They were
+// not proposed.
+var errInternal = errors.New("controller made records that do not fit the metadata")
+
+// Controller runs decisions, while this node leads the metadata log. On any other node every method answers NOT_CONTROLLER.
+type Controller struct {
+	o     Options
+	inbox inbox
+	ended chan struct{}
+
+	// What follows belongs to the loop.
+
+	leading bool
+	led     bool // at least once: before that, operations wait for the first election instead of failing
+	closed  bool
+	term    int32
+	// tip is the image that all proposed records lead to, committed or not. Nil while it is not known: an append failed, and what else
+	// is in flight has to end before the published image can be trusted to be the end of the log.
+	tip      *metadata.Image
+	inflight int
+	last     *proposal // the newest in flight
+	waiting  []operation
+	sessions sessions
+}
+
+// operation is a decision that waits for its turn.
+type operation struct {
+	decide func(img *metadata.Image) []metadata.Record
+	settle func(error)
+}
+
+// proposal is a batch of records in flight, and who waits for it: its own operation, and those that decided on top of it that nothing
+// has to change.
+type proposal struct{ settle []func(error) }
+
+// New starts a controller. It acts as soon as the log says that this node leads.
+func New(o Options) *Controller {
+	if o.SessionTimeout <= 0 {
+		o.SessionTimeout = defaultSessionTimeout
+	}
+	c := &Controller{o: o, ended: make(chan struct{})}
+	c.inbox.init()
+	c.sessions.init(c)
+	go c.loop()
+	o.Log.Watch(
+		func(term int32) { c.inbox.push(func() { c.lead(term) }) },
+		func() { c.inbox.push(c.resign) },
+	)
+	return c
+}
+
+// Close stops the loop. Operations still waiting get NOT_CONTROLLER: whether they happened is not known to them.
+func (c *Controller) Close() {
+	c.inbox.push(func() {
+		c.resign()
+		c.closed = true
+	})
+	<-c.ended
+}
+
+func (c *Controller) loop() {
+	defer close(c.ended)
+	for !c.closed {
+		for _, f := range c.inbox.take() {
+			f()
+		}
+	}
+	// Operations that came in between find nobody to run them any more.
+	for _, f := range c.inbox.shut() {
+		f()
+	}
+}
+
+// lead begins a term. The first record says so to every node.
+func (c *Controller) lead(term int32) {
+	c.leading, c.led, c.term = true, true, term
+	c.tip, c.inflight, c.last = c.o.Log.Image(), 0, nil
+	c.sessions.restart(c.tip)
+	c.o.Logger.Info("controller active", "node", c.o.Me, "term", term)
+	c.step(operation{
+		decide: func(*metadata.Image) []metadata.Record {
+			return []metadata.Record{&metadata.ActiveController{NodeID: int32(c.o.Me), Epoch: term}}
+		},
+		settle: func(error) {},
+	})
+	c.resume()
+}
+
+// resign drops everything undecided: another controller may be deciding already.
+func (c *Controller) resign() {
+	if c.leading {
+		c.o.Logger.Info("controller resigned", "node", c.o.Me, "term", c.term)
+	}
+	c.leading, c.tip, c.led = false, nil, true
+	c.sessions.stop()
+	c.resume()
+}
+
+// resume runs what waited for a known tip, or refuses it.
+func (c *Controller) resume() {
+	ops := c.waiting
+	c.waiting = nil
+	for _, op := range ops {
+		c.step(op)
+	}
+}
+
+// step runs one decision on the tip and proposes what it decides.
+func (c *Controller) step(op operation) {
+	switch {
+	case c.closed || c.led && !c.leading:
+		op.settle(model.NotController)
+		return
+	case c.tip == nil:
+		c.waiting = append(c.waiting, op)
+		return
+	}
+	records := op.decide(c.tip)
+	if len(records) == 0 {
+		// The answer may rest on records that are still in flight: it must not be given before they are safe.
+		if c.last != nil {
+			c.last.settle = append(c.last.settle, op.settle)
+		} else {
+			op.settle(nil)
+		}
+		return
+	}
+	next, _, err := c.tip.Apply(c.tip.Offset+1, records)
+	if err != nil {
+		c.o.Logger.Error("controller decision refused", "err", err)
+		op.settle(errors.Join(errInternal, err))
+		return
+	}
+	c.tip = next
+	p := &proposal{settle: []func(error){op.settle}}
+	term := c.term
+	c.last = p
+	c.inflight++
+	c.o.Log.Append(records, func(_ model.Offset, err error) {
+		c.inbox.push(func() { c.settled(term, p, err) })
+	})
+}
+
+// settled ends a proposal.
+func (c *Controller) settled(term int32, p *proposal, err error) {
+	for _, settle := range p.settle {
+		settle(err)
+	}
+	if term != c.term || !c.leading {
+		return
+	}
+	c.inflight--
+	if err != nil {
+		c.tip = nil
+	}
+	if c.last == p {
+		c.last = nil
+	}
+	if c.inflight == 0 {
+		// Nothing of ours is on its way, so the published image is the end of the log.
+		c.tip = c.o.Log.Image()
+		c.resume()
+	}
+}
+
+// run gives a decision to the loop and waits for its outcome.
+func run[R any](ctx context.Context, c *Controller, decide func(*metadata.Image) ([]metadata.Record, R)) (R, error) {
+	type result struct {
+		reply R
+		err   error
+	}
+	done := make(chan result, 1)
+	var reply R
+	c.inbox.push(func() {
+		c.step(operation{
+			decide: func(img *metadata.Image) (records []metadata.Record) {
+				records, reply = decide(img)
+				return records
+			},
+			settle: func(err error) { done <- result{reply, err} },
+		})
+	})
+	select {
+	case r := <-done:
+		return r.reply, r.err
+	case <-ctx.Done():
+		var none R
+		return none, ctx.Err()
+	}
+}

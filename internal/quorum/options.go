@@ -1,0 +1,102 @@
+package quorum
+
+import (
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/klamm/klamm/internal/clock"
+	"github.com/klamm/klamm/internal/metadata"
+	"github.com/klamm/klamm/internal/model"
+	"github.com/klamm/klamm/internal/vfs"
+)
+
+// Errors of this room.
+var (
+	// ErrNotLeader: this node does not lead the metadata log, or stopped leading it before the batch was committed. Whether the batch
+	// will be committed after all is not known.
+	ErrNotLeader = errors.New("this node does not lead the metadata log")
+	// ErrClosed: the quorum was closed.
+	ErrClosed = errors.New("metadata log is closed")
+	// ErrNoSpace: the disk is full, and so is what was held in reserve. Nothing was appended; it works again when there is room.
+	ErrNoSpace = errors.New("no space left for the metadata log")
+	// ErrFailed: writing or syncing the log failed. Nothing more is acknowledged until a restart has read back what the disk holds.
+	ErrFailed = errors.New("metadata log failed")
+	// ErrWrongDirectory: the directory holds the log of another cluster, node or voter.
+	ErrWrongDirectory = errors.New("metadata directory belongs to another node or cluster")
+	// ErrCorrupt: the log or its snapshot is damaged in a place that was durable. Guessing would forget what was acknowledged.
+	ErrCorrupt = errors.New("metadata log is damaged")
+)
+
+// Identity says whose log it is. A voter is its node and directory together (KIP-853): after a wipe the directory has a new id, and so
+// the node cannot vote as the one that forgot.
+type Identity struct {
+	ClusterID   string
+	NodeID      model.BrokerID
+	DirectoryID model.UUID
+}
+
+// Options is what node plugs in.
+type Options struct {
+	FS       vfs.FS
+	Clock    clock.Clock
+	Logger   *slog.Logger
+	Dir      string // holds nothing but the metadata log; created when missing
+	Identity Identity
+	// Endpoints are written down as this voter's when it forms a new cluster.
+	Endpoints []metadata.Endpoint
+
+	// Publish is called with every new image and what changed since the one before; the first delta starts at the empty image. Calls
+	// follow each other on one goroutine, never two at a time. Proposals are answered after it has returned, so everything a client is told
+	// about is in place. It may take its time, but then later images wait, and several changes come in one delta.
+	Publish func(*metadata.Image, *metadata.Delta)
+	// Failed is called once when the log fails for good (ErrFailed, metadata.ErrFeature): the node should stop. May be nil.
+	Failed func(error)
+
+	SnapshotBytes int64         // log bytes after which a snapshot is taken; 0 means 20 MiB (metadata.log.max.record.bytes.between.snapshots)
+	ReserveBytes  int64         // disk space kept for a full disk; 0 means 4 MiB, < 0 none
+	ElectionTick  time.Duration // 0 means 100 ms; an election begins after 10 to 20 ticks of silence
+}
+
+const (
+	defaultSnapshotBytes = 20 << 20
+	defaultReserveBytes  = 4 << 20
+	defaultTick          = 100 * time.Millisecond
+	electionTicks        = 10
+)
+
+func (o Options) withDefaults() Options {
+	if o.SnapshotBytes == 0 {
+		o.SnapshotBytes = defaultSnapshotBytes
+	}
+	if o.ReserveBytes == 0 {
+		o.ReserveBytes = defaultReserveBytes
+	}
+	if o.ElectionTick == 0 {
+		o.ElectionTick = defaultTick
+	}
+	if o.Failed == nil {
+		o.Failed = func(error) {}
+	}
+	return o
+}
+
+// Status describes the quorum, for DescribeQuorum and metrics.
+type Status struct {
+	Leader   model.BrokerID // NoBroker when there is none
+	Term     int32
+	Commit   model.Offset // the high watermark: the offset behind the last committed batch
+	End      model.Offset // behind the last entry of this node's log
+	Voters   []Replica
+	Learners []Replica
+}
+
+// Replica is one member of the quorum.
+type Replica struct {
+	NodeID      model.BrokerID
+	DirectoryID model.UUID
+	Endpoints   []metadata.Endpoint
+	End         model.Offset // behind the last entry it is known to have
+	LastFetch   time.Time    // zero when not known
+	LastCaught  time.Time
+}

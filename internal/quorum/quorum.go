@@ -1,0 +1,146 @@
+package quorum
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+
+	"go.etcd.io/raft/v3"
+
+	"github.com/klamm/klamm/internal/metadata"
+	"github.com/klamm/klamm/internal/model"
+)
+
+const noLimit = 1<<64 - 1
+
+// Quorum is this node's part of the metadata quorum.
+type Quorum struct {
+	o      Options
+	drive  *driver
+	apply  *applier
+	keep   *keeper
+	image  atomic.Pointer[metadata.Image]
+	status atomic.Pointer[raftStatus]
+}
+
+// Open reads the metadata log in the directory, or forms a new cluster of this one voter in an empty one, and starts to take part.
+// A lone voter elects itself at once; Ready waits for that. Errors wrap ErrWrongDirectory, ErrCorrupt, metadata.ErrFeature, or what
+// the file system said.
+func Open(o Options) (*Quorum, error) {
+	o = o.withDefaults()
+	s, found, err := openStore(o)
+	if err != nil {
+		return nil, fmt.Errorf("opening the metadata log in %s: %w", o.Dir, err)
+	}
+	s.disk = newReserve(o.FS, o.Dir, o.ReserveBytes)
+	if found.formed {
+		o.Logger.Info("new cluster formed", "cluster", o.Identity.ClusterID, "node", o.Identity.NodeID)
+	}
+	if found.cut > 0 {
+		o.Logger.Warn("metadata log had a torn tail", "bytes", found.cut)
+	}
+	q := &Quorum{o: o}
+	q.image.Store(metadata.Empty(o.Identity.ClusterID))
+	q.apply = newApplier(q, found)
+	q.keep = newKeeper(q, s.disk, found.snapshot.Index)
+	if q.drive, err = newDriver(q, s, found.snapshot); err != nil {
+		return nil, fmt.Errorf("opening the metadata log in %s: %w", o.Dir, s.closeAfter(err))
+	}
+	go q.apply.run()
+	go q.keep.run()
+	go q.drive.run()
+	return q, nil
+}
+
+// Image is the newest published image. Before the first one it is empty, at offset 0.
+func (q *Quorum) Image() *metadata.Image { return q.image.Load() }
+
+// Status describes the quorum as this node sees it.
+func (q *Quorum) Status() Status {
+	st := q.status.Load()
+	s := Status{Leader: model.NoBroker, Term: st.term, Commit: st.commit, End: st.end}
+	me := q.o.Identity
+	for _, v := range q.Image().Voters() {
+		r := Replica{NodeID: v.NodeID, DirectoryID: v.DirectoryID, Endpoints: v.Endpoints, End: model.NoOffset}
+		if v.NodeID == me.NodeID && v.DirectoryID == me.DirectoryID {
+			r.End, r.LastFetch, r.LastCaught = st.end, q.o.Clock.Now(), q.o.Clock.Now()
+		}
+		if (Identity{DirectoryID: v.DirectoryID}).voterID() == st.lead {
+			s.Leader = v.NodeID
+		}
+		if v.Learner {
+			s.Learners = append(s.Learners, r)
+		} else {
+			s.Voters = append(s.Voters, r)
+		}
+	}
+	return s
+}
+
+// raftStatus is what the driver shows of raft.
+type raftStatus struct {
+	lead        uint64
+	term        int32
+	commit, end model.Offset
+}
+
+// Append proposes records as one batch. done is called once, in the order of the calls, on the goroutine that publishes: with the
+// batch's offset after it was committed and published here, or with ErrNotLeader, ErrNoSpace, ErrFailed or ErrClosed. It must not block.
+func (q *Quorum) Append(records []metadata.Record, done func(model.Offset, error)) {
+	q.drive.propose(&proposal{data: metadata.AppendBatch(nil, records), done: done})
+}
+
+// Propose appends records as one batch and waits until they are committed and published here. When ctx ends first, they may or may not
+// be committed later.
+func (q *Quorum) Propose(ctx context.Context, records []metadata.Record) (model.Offset, error) {
+	type result struct {
+		at  model.Offset
+		err error
+	}
+	done := make(chan result, 1)
+	q.Append(records, func(at model.Offset, err error) { done <- result{at, err} })
+	select {
+	case r := <-done:
+		return r.at, r.err
+	case <-ctx.Done():
+		return model.NoOffset, ctx.Err()
+	}
+}
+
+// Watch tells who leads: lead is called when this node does, after everything from before its term was published; resign when it no
+// longer does. They alternate, on the goroutine that publishes, and must not block. If this node leads already, lead comes soon. One
+// watcher is enough for the controller; a second one replaces the first.
+func (q *Quorum) Watch(lead func(term int32), resign func()) {
+	q.apply.push(event{watch: &watcher{lead: lead, resign: resign}})
+}
+
+// Ready waits until there is a leader whose log this node has published up to the start of its term.
+func (q *Quorum) Ready(ctx context.Context) error {
+	select {
+	case <-q.apply.ready:
+		return nil
+	case <-q.apply.ended:
+		return q.drive.cause()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Close stops taking part. Proposals that are not committed yet end with ErrClosed.
+func (q *Quorum) Close() error {
+	q.drive.stop()
+	<-q.drive.ended
+	q.keep.stop()
+	q.apply.stop()
+	return q.drive.store.closeAfter(nil)
+}
+
+// raftConfig sets raft up. Pre-vote and check quorum keep a node that was cut off from disturbing the others when it returns; proposals
+// are never forwarded, since they were decided on the image of the node that leads.
+func raftConfig(id uint64, s raft.Storage, applied uint64, log raft.Logger) *raft.Config {
+	return &raft.Config{
+		ID: id, Storage: s, Applied: applied, ElectionTick: electionTicks, HeartbeatTick: 1, PreVote: true, CheckQuorum: true,
+		MaxSizePerMsg: 1 << 20, MaxCommittedSizePerReady: noLimit, MaxInflightMsgs: 256, DisableProposalForwarding: true,
+		StepDownOnRemoval: true, Logger: log,
+	}
+}

@@ -1,0 +1,250 @@
+package quorum
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+
+	"go.etcd.io/raft/v3"
+	pb "go.etcd.io/raft/v3/raftpb"
+
+	"github.com/klamm/klamm/internal/metadata"
+	"github.com/klamm/klamm/internal/model"
+	"github.com/klamm/klamm/internal/vfs"
+)
+
+// firstIndex is the entry that the first snapshot of a new cluster stands for. It holds what every log begins with.
+const (
+	firstIndex = 1
+	firstTerm  = 1
+)
+
+// offsetOf is the metadata offset of a raft entry: they are the same number.
+func offsetOf(index uint64) model.Offset { return model.Offset(index) }
+
+// voterID is how raft knows a voter. It is drawn from the directory's id, so that a wiped voter is another one to raft as well.
+func (id Identity) voterID() uint64 {
+	n := binary.BigEndian.Uint64(id.DirectoryID[:]) >> 1 // raft keeps the largest numbers for itself
+	return max(n, 1)
+}
+
+// store is the metadata log on disk together with what raft reads of it in memory. The driver alone uses it, but for memory,
+// which has a lock of its own.
+type store struct {
+	fs   vfs.FS
+	dir  string
+	id   Identity
+	log  *logFile
+	mem  *raft.MemoryStorage // entries behind the last snapshot; its snapshot has no data, that stays on disk
+	hard *pb.HardState       // the newest, written or not
+	disk *reserve
+}
+
+// opened is what a directory held.
+type opened struct {
+	replay   *metadata.Replay // at the snapshot
+	snapshot snapshotHead
+	cut      int64 // bytes of a torn tail
+	formed   bool  // the cluster was formed just now
+}
+
+// openStore reads the directory, or forms a new cluster of one voter in it.
+func openStore(o Options) (*store, *opened, error) {
+	if err := o.FS.MkdirAll(o.Dir, 0o700); err != nil {
+		return nil, nil, err
+	}
+	s := &store{fs: o.FS, dir: o.Dir, id: o.Identity, mem: raft.NewMemoryStorage()}
+	log, content, err := openLog(o.FS, o.Dir)
+	formed := false
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := s.form(o); err != nil {
+			return nil, nil, err
+		}
+		formed = true
+		log, content, err = openLog(o.FS, o.Dir)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	s.log = log
+	found, err := s.load(content)
+	if err != nil {
+		return nil, nil, errors.Join(err, log.close())
+	}
+	found.formed = formed
+	return s, found, nil
+}
+
+// form writes the first snapshot and an empty log behind it. The log comes last: without it nothing was formed.
+func (s *store) form(o Options) error {
+	snapshots, err := listSnapshots(s.fs, s.dir)
+	if err != nil {
+		return err
+	}
+	if len(snapshots) > 0 && snapshots[0] > firstIndex {
+		return fmt.Errorf("%w: %s is missing, but not %s", ErrCorrupt, path.Join(s.dir, logName), snapshotName(snapshots[0]))
+	}
+	voter := &metadata.VoterRecord{NodeID: int32(s.id.NodeID), DirectoryID: s.id.DirectoryID}
+	for _, e := range o.Endpoints {
+		voter.Endpoints = append(voter.Endpoints, metadata.VoterEndpoint{Name: e.Name, Host: e.Host, Port: e.Port})
+	}
+	img, _, err := metadata.Empty(s.id.ClusterID).Apply(firstIndex, metadata.BootstrapRecords(voter))
+	if err != nil {
+		return err
+	}
+	head := snapshotHead{Index: firstIndex, Term: firstTerm, ClusterID: s.id.ClusterID, Conf: &pb.ConfState{Voters: []uint64{s.id.voterID()}}}
+	if err := writeSnapshot(s.fs, s.dir, head, img); err != nil {
+		return err
+	}
+	log, err := createLog(s.fs, s.dir, logBase{s.id, firstIndex, firstTerm}, func(*logFile) {})
+	if err != nil {
+		return err
+	}
+	return log.close()
+}
+
+// load checks the identity and fills memory from the newest snapshot and the log behind it.
+func (s *store) load(content *logContent) (*opened, error) {
+	if content.base.Identity != s.id {
+		b := content.base
+		return nil, fmt.Errorf("%w: %s is of node %d (directory %s) in cluster %q, this is node %d (directory %s) in cluster %q",
+			ErrWrongDirectory, s.dir, b.NodeID, b.DirectoryID, b.ClusterID, s.id.NodeID, s.id.DirectoryID, s.id.ClusterID)
+	}
+	found, err := s.loadSnapshot(content.base.Index)
+	if err != nil {
+		return nil, err
+	}
+	found.cut = content.cut
+	at := found.snapshot
+	if err := s.mem.ApplySnapshot(&pb.Snapshot{Metadata: &pb.SnapshotMetadata{Index: &at.Index, Term: &at.Term, ConfState: at.Conf}}); err != nil {
+		return nil, err
+	}
+	// A snapshot may be ahead of the log's beginning: a crash came between writing it and cutting the log.
+	skip := min(at.Index-content.base.Index, uint64(len(content.entries)))
+	if err := s.mem.Append(content.entries[skip:]); err != nil {
+		return nil, err
+	}
+	s.hard = content.state
+	if s.hard == nil {
+		s.hard = &pb.HardState{}
+	}
+	// The commit index is only written along with other things, and a snapshot holds nothing that was not committed.
+	commit, term := max(s.hard.GetCommit(), at.Index), max(s.hard.GetTerm(), at.Term)
+	s.hard = &pb.HardState{Term: &term, Vote: s.hard.Vote, Commit: &commit}
+	return found, s.mem.SetHardState(s.hard)
+}
+
+// loadSnapshot replays the newest snapshot that can be read and that the log continues.
+func (s *store) loadSnapshot(base uint64) (*opened, error) {
+	indexes, err := listSnapshots(s.fs, s.dir)
+	if err != nil {
+		return nil, err
+	}
+	problem := fmt.Errorf("no snapshot at or behind entry %d", base)
+	for _, index := range indexes {
+		if index < base {
+			break
+		}
+		b, err := vfs.ReadFile(s.fs, path.Join(s.dir, snapshotName(index)), maxSnapshotSize)
+		if err != nil {
+			return nil, err
+		}
+		replay := metadata.NewReplay(metadata.Empty(s.id.ClusterID))
+		head, err := decodeSnapshot(b, replay)
+		if err == nil && (head.Index != index || head.ClusterID != s.id.ClusterID) {
+			err = errSnapshot
+		}
+		if err == nil {
+			return &opened{replay: replay, snapshot: head}, nil
+		}
+		if errors.Is(err, metadata.ErrFeature) {
+			return nil, err
+		}
+		problem = fmt.Errorf("%s: %w", snapshotName(index), err)
+	}
+	return nil, fmt.Errorf("%w: %w", ErrCorrupt, problem)
+}
+
+// save makes a Ready's entries and state durable, in one write and one sync. ErrNoSpace: nothing happened, try again.
+func (s *store) save(rd *raft.Ready) error {
+	if len(s.log.buf) == 0 { // else they are there since the attempt before
+		for _, e := range rd.Entries {
+			s.log.putEntry(e)
+		}
+		hard := s.hard
+		if !raft.IsEmptyHardState(rd.HardState) {
+			hard = rd.HardState
+		}
+		// A change of the commit index alone is not worth a write: it is learnt again by election.
+		if hard.GetTerm() != s.hard.GetTerm() || hard.GetVote() != s.hard.GetVote() || len(rd.Entries) > 0 {
+			s.log.putState(hard)
+		}
+	}
+	if err := s.write(rd.MustSync); err != nil {
+		return err
+	}
+	if !raft.IsEmptyHardState(rd.HardState) {
+		s.hard = rd.HardState
+		if err := s.mem.SetHardState(rd.HardState); err != nil {
+			return err
+		}
+	}
+	return s.mem.Append(rd.Entries)
+}
+
+// write writes what the log has collected, giving up the reserve when the disk is full.
+func (s *store) write(sync bool) error {
+	err := s.log.write(sync)
+	if errors.Is(err, ErrNoSpace) && s.disk.release() {
+		err = s.log.write(sync)
+	}
+	return err
+}
+
+// compact cuts the log behind a snapshot that is durable. The entries after it move to a new file.
+func (s *store) compact(h snapshotHead) error {
+	at := &pb.Snapshot{Metadata: &pb.SnapshotMetadata{Index: &h.Index, Term: &h.Term, ConfState: h.Conf}}
+	if _, err := s.mem.CreateSnapshot(at.GetMetadata().GetIndex(), h.Conf, nil); err != nil {
+		return err
+	}
+	if err := s.mem.Compact(h.Index); err != nil {
+		return err
+	}
+	last, err := s.mem.LastIndex()
+	if err != nil {
+		return err
+	}
+	var entries []*pb.Entry
+	if last > h.Index {
+		if entries, err = s.mem.Entries(h.Index+1, last+1, noLimit); err != nil {
+			return err
+		}
+	}
+	log, err := createLog(s.fs, s.dir, logBase{s.id, h.Index, h.Term}, func(l *logFile) {
+		for _, e := range entries {
+			l.putEntry(e)
+		}
+		l.putState(s.hard)
+	})
+	if err != nil {
+		return err
+	}
+	old := s.log
+	s.log = log
+	return errors.Join(old.close(), removeOldSnapshots(s.fs, s.dir, h.Index))
+}
+
+// close notes that everything so far is durable, so that later damage to it cannot pass for a torn tail.
+func (s *store) close() error {
+	var err error
+	if s.log.failed == nil && len(s.log.buf) == 0 {
+		s.log.putState(s.hard)
+		err = s.log.write(true)
+	}
+	return errors.Join(err, s.log.close())
+}
+
+// closeAfter closes and adds what went wrong to err.
+func (s *store) closeAfter(err error) error { return errors.Join(err, s.close()) }
