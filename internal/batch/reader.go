@@ -137,9 +137,9 @@ func (r *reader) uvarint(most int) uint64 {
 	return 0
 }
 
-// take reads n bytes as one piece. It is valid until the next call.
+// take reads n bytes as one piece, nothing for n <= 0. It is valid until the next call.
 func (r *reader) take(n int) []byte {
-	if n == 0 || !r.have(n) {
+	if n <= 0 || !r.have(n) {
 		return nil
 	}
 	b := r.buf[r.pos : r.pos+n : r.pos+n]

@@ -189,14 +189,13 @@ func checkRecords(b []byte, h Header, r *Rules) (Checked, error) {
 	}
 	w := newWorkspace()
 	defer w.release()
-	found, err := w.inspect(b, &h, r)
+	maxTimestamp, err := w.inspect(b, &h, r)
 	if err != nil {
 		return Checked{}, asRefusal(err, r)
 	}
-	if (r.Codec != ProducerCodec && r.Codec != codec) || !found.dense {
+	if r.Codec != ProducerCodec && r.Codec != codec {
 		return w.rebuild(b, &h, r)
 	}
-	maxTimestamp := found.maxTimestamp
 	if r.LogAppendTime {
 		maxTimestamp = r.NowMs
 	}
@@ -209,17 +208,11 @@ func checkRecords(b []byte, h Header, r *Rules) (Checked, error) {
 	return Checked{Records: b, Header: h, MaxTimestamp: maxTimestamp}, nil
 }
 
-// findings is what inspect has seen in records that are all fine.
-type findings struct {
-	maxTimestamp int64
-	dense        bool // offsets are base, base+1, ...
-}
-
-// inspect reads all records without keeping any. Errors are a *RecordError, or those of reading.
-func (w *workspace) inspect(b []byte, h *Header, r *Rules) (findings, error) {
-	found := findings{maxTimestamp: noTimestamp, dense: true}
+// inspect reads all records without keeping any, and finds the largest timestamp. Errors are a *RecordError, or those of reading.
+func (w *workspace) inspect(b []byte, h *Header, r *Rules) (maxTimestamp int64, err error) {
+	maxTimestamp = noTimestamp
 	if err := w.open(b[HeaderSize:], h.Attributes.Codec(), LimitsFor(r.MaxBytes).budget()); err != nil {
-		return found, err
+		return maxTimestamp, err
 	}
 	var bad *faults
 	oldest, newest := r.timestampRange()
@@ -227,7 +220,7 @@ func (w *workspace) inspect(b []byte, h *Header, r *Rules) (findings, error) {
 	for i := range h.Count {
 		o := w.in.skim()
 		if w.in.failure != nil {
-			return found, w.in.failure
+			return maxTimestamp, w.in.failure
 		}
 		timestamp := h.BaseTimestamp + o.timestampDelta
 		if appendTime {
@@ -243,13 +236,16 @@ func (w *workspace) inspect(b []byte, h *Header, r *Rules) (findings, error) {
 		case appendTime:
 			bad = bad.add(model.InvalidTimestamp, i, appendTimeMessage)
 		}
-		found.maxTimestamp = max(found.maxTimestamp, timestamp)
-		found.dense = found.dense && o.offsetDelta == i
+		if o.offsetDelta != i {
+			// Kafka keeps such offsets in a plain batch, where records then share them, and fails on a compressed one.
+			return maxTimestamp, corrupt("record %d has offset delta %d", i, o.offsetDelta)
+		}
+		maxTimestamp = max(maxTimestamp, timestamp)
 	}
 	if err := w.end(); err != nil {
-		return found, err
+		return maxTimestamp, err
 	}
-	return found, bad.refusal()
+	return maxTimestamp, bad.refusal()
 }
 
 // timestampRange is the smallest and largest timestamp that message.timestamp.{before,after}.max.ms allow now.
@@ -335,7 +331,7 @@ func asRefusal(err error, r *Rules) error {
 // builders holds builders with their encoders for reuse.
 var builders = sync.Pool{New: func() any { return new(Builder) }}
 
-// rebuild writes a batch anew: in the topic's compression, with offsets 0, 1, ...
+// rebuild writes a batch anew, in the topic's compression.
 func (w *workspace) rebuild(b []byte, h *Header, r *Rules) (Checked, error) {
 	codec := h.Attributes.Codec()
 	o := BuildOptions{
