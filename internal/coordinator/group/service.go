@@ -4,15 +4,19 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"sync"
+	"unicode/utf16"
 
 	"github.com/klamm/klamm/internal/clock"
 	"github.com/klamm/klamm/internal/coordinator"
 	"github.com/klamm/klamm/internal/model"
-	"github.com/klamm/klamm/internal/wire"
 )
 
 // Topic is where groups keep their state.
 const Topic = "__consumer_offsets"
+
+// parallelLoads is how many shards replay their partition at the same time, as Kafka's group.coordinator.threads.
+const parallelLoads = 4
 
 // Options is what node plugs in.
 type Options struct {
@@ -26,82 +30,177 @@ type Options struct {
 	Rand io.Reader
 }
 
-// Client is who sends a request.
+// Client is who sends a request. Host is the address in the form Kafka shows it: a slash before it, no port.
 type Client struct{ ID, Host string }
 
 // Service holds the group shards of this node.
-type Service struct{ o Options }
+type Service struct {
+	o     Options
+	loads chan struct{}
+
+	mu struct {
+		sync.RWMutex
+		closed bool
+		shards map[int32]*shard
+		// epochs are the newest known of each partition, of shards that were resigned too: what is older comes too late.
+		epochs map[int32]model.LeaderEpoch
+		ending sync.WaitGroup
+	}
+}
+
+type shard = coordinator.Shard[*state]
 
 // New makes a service without shards.
-func New(o Options) *Service { return &Service{o: o} }
+func New(o Options) *Service {
+	s := &Service{o: o, loads: make(chan struct{}, parallelLoads)}
+	s.mu.shards, s.mu.epochs = map[int32]*shard{}, map[int32]model.LeaderEpoch{}
+	return s
+}
 
-// Elected makes this node the coordinator of a partition of Topic: it loads log and then serves. A smaller epoch than one seen before is
-// ignored.
+// Elected makes this node the coordinator of a partition of Topic, in a leader epoch: it loads log and then serves. An epoch that is not
+// newer than one seen before changes nothing.
 func (s *Service) Elected(partition int32, epoch model.LeaderEpoch, log coordinator.Log) {
-	panic("soon")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if last, known := s.mu.epochs[partition]; s.mu.closed || known && epoch <= last {
+		return
+	}
+	s.stopLocked(partition)
+	s.mu.epochs[partition] = epoch
+	logger := s.o.Logger.With("topic", Topic, "partition", partition)
+	s.mu.shards[partition] = coordinator.Start(coordinator.Options[*state]{
+		Log: log, Epoch: epoch, Clock: s.o.Clock, Logger: logger, Loads: s.loads,
+		New:        func() *state { return newState(s.o.Config, s.o.Rand, logger) },
+		BatchBytes: func() int { return s.o.Config().OffsetsTopicBatchBytes },
+	})
 }
 
-// Resigned ends what Elected began, if epoch is not older.
-func (s *Service) Resigned(partition int32, epoch model.LeaderEpoch) { panic("soon") }
-
-// TopicsDeleted removes the offsets that groups committed for topics that are gone.
-func (s *Service) TopicsDeleted(names []string) { panic("soon") }
-
-// Close resigns from all partitions.
-func (s *Service) Close() { panic("soon") }
-
-// Ready waits until the shard of a group serves, and reports whether it does.
-func (s *Service) Ready(ctx context.Context, group string) model.ErrorCode { panic("soon") }
-
-// Join answers JoinGroup; it waits for the rebalance.
-func (s *Service) Join(ctx context.Context, c Client, version int16, q *wire.JoinGroupRequest) *wire.JoinGroupResponse {
-	panic("soon")
+// Resigned ends what Elected began, unless epoch is older: another node has the partition, or none.
+func (s *Service) Resigned(partition int32, epoch model.LeaderEpoch) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if last, known := s.mu.epochs[partition]; known && epoch < last {
+		return
+	}
+	s.mu.epochs[partition] = epoch
+	s.stopLocked(partition)
 }
 
-// Sync answers SyncGroup; it waits for the leader's assignment.
-func (s *Service) Sync(ctx context.Context, q *wire.SyncGroupRequest) *wire.SyncGroupResponse {
-	panic("soon")
+func (s *Service) stopLocked(partition int32) {
+	sh := s.mu.shards[partition]
+	if sh == nil {
+		return
+	}
+	delete(s.mu.shards, partition)
+	sh.Stop()
+	s.mu.ending.Add(1)
+	go func() {
+		<-sh.Ended()
+		s.mu.ending.Done()
+	}()
 }
 
-// Heartbeat answers Heartbeat.
-func (s *Service) Heartbeat(ctx context.Context, q *wire.HeartbeatRequest) model.ErrorCode {
-	panic("soon")
+// TopicsDeleted removes the offsets that groups committed for topics that are gone. It does not wait for that.
+func (s *Service) TopicsDeleted(topics []DeletedTopic) {
+	for _, sh := range s.all() {
+		sh.Submit(&topicsEvent{topics})
+	}
 }
 
-// Leave answers LeaveGroup.
-func (s *Service) Leave(ctx context.Context, q *wire.LeaveGroupRequest) *wire.LeaveGroupResponse {
-	panic("soon")
+// Close resigns from all partitions and waits until their shards are done. Everybody who waits is told NOT_COORDINATOR.
+func (s *Service) Close() {
+	s.mu.Lock()
+	s.mu.closed = true
+	for p := range s.mu.shards {
+		s.stopLocked(p)
+	}
+	s.mu.Unlock()
+	s.mu.ending.Wait()
 }
 
-// CommitOffsets answers OffsetCommit.
-func (s *Service) CommitOffsets(ctx context.Context, q *wire.OffsetCommitRequest) *wire.OffsetCommitResponse {
-	panic("soon")
+func (s *Service) all() []*shard {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	out := make([]*shard, 0, len(s.mu.shards))
+	for _, sh := range s.mu.shards {
+		out = append(out, sh)
+	}
+	return out
 }
 
-// FetchOffsets answers one group of OffsetFetch.
-func (s *Service) FetchOffsets(ctx context.Context, q *wire.OffsetFetchRequestGroup) wire.OffsetFetchResponseGroup {
-	panic("soon")
+// Ready waits until the shard of a group serves, as long as requests would, and says what they would be answered otherwise.
+func (s *Service) Ready(ctx context.Context, group string) model.ErrorCode {
+	_, code := s.shardOf(ctx, group)
+	return code
 }
 
-// Describe answers one group of DescribeGroups.
-func (s *Service) Describe(ctx context.Context, group string) wire.DescribeGroupsResponseGroup {
-	panic("soon")
+// shardOf finds the shard that holds a group and waits for its load to end, a little while.
+func (s *Service) shardOf(ctx context.Context, group string) (*shard, model.ErrorCode) {
+	n := s.o.Partitions()
+	if n <= 0 {
+		return nil, model.CoordinatorNotAvailable
+	}
+	s.mu.RLock()
+	sh := s.mu.shards[PartitionFor(group, n)]
+	s.mu.RUnlock()
+	if sh == nil {
+		return nil, model.NotCoordinator
+	}
+	return sh, s.await(ctx, sh)
 }
 
-// List answers ListGroups.
-func (s *Service) List(ctx context.Context, q *wire.ListGroupsRequest) *wire.ListGroupsResponse {
-	panic("soon")
+func (s *Service) await(ctx context.Context, sh *shard) model.ErrorCode {
+	ready := sh.Ready()
+	select {
+	case <-ready:
+		return model.None
+	default:
+	}
+	late := make(chan struct{})
+	timer := s.o.Clock.AfterFunc(s.o.Config().LoadWait, func() { close(late) })
+	defer timer.Stop()
+	select {
+	case <-ready:
+		return model.None
+	case <-late:
+		return model.CoordinatorLoadInProgress
+	case <-ctx.Done():
+		return model.CoordinatorNotAvailable
+	}
 }
 
-// Delete answers DeleteGroups.
-func (s *Service) Delete(ctx context.Context, groups []string) []wire.DeleteGroupsResponseResult {
-	panic("soon")
+// ask runs a request on the shard of its group and waits for the answer.
+func (s *Service) ask(ctx context.Context, group string, e event) (any, error) {
+	sh, code := s.shardOf(ctx, group)
+	if code != model.None {
+		return nil, code
+	}
+	return s.askShard(ctx, sh, e)
 }
 
-// DeleteOffsets answers OffsetDelete.
-func (s *Service) DeleteOffsets(ctx context.Context, q *wire.OffsetDeleteRequest) *wire.OffsetDeleteResponse {
-	panic("soon")
+func (s *Service) askShard(ctx context.Context, sh *shard, e event) (any, error) {
+	sh.Submit(e)
+	select {
+	case r := <-e.answered():
+		return r.body, r.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // PartitionFor is the partition of Topic that holds a group, as Kafka computes it: Java's String.hashCode of the id.
-func PartitionFor(group string, partitions int32) int32 { panic("soon") }
+func PartitionFor(group string, partitions int32) int32 {
+	var h int32
+	for _, r := range group {
+		if hi, lo := utf16.EncodeRune(r); hi != '\uFFFD' {
+			h = h*31 + hi
+			h = h*31 + lo
+			continue
+		}
+		h = h*31 + r
+	}
+	if h == -1<<31 {
+		return 0
+	}
+	return max(h, -h) % partitions
+}
