@@ -8,7 +8,7 @@ func nodeKeys() []Key {
 		integer("node.id", "1", "The node's number in the cluster. It is kept in the data directory and must not change.").with(atLeast(0)),
 		integer("broker.id", "-1", "Older name of node.id."),
 		text("broker.rack", null, "Where the node stands (rack, zone); replicas are spread over racks, and consumers may read from their own."),
-		list("log.dir", "/tmp/kafka-logs", "The data directory, where log.dirs is not set. The command line sets it from --data.").
+		list("log.dir", "./data", "The data directory, where log.dirs is not set. The command line sets it from --data.").
 			with(notEmpty()),
 		list("log.dirs", null, "The data directories, comma separated; partitions are spread over them. Without it log.dir counts."),
 		list("cordoned.log.dirs", "", "Data directories that get no new partitions; * for all (KIP-1066).").perBroker().ignored(noPeers),
@@ -42,7 +42,8 @@ const retiredOnRelease = "only finished versions are offered"
 // listenerKeys say where and how clients connect, and what they may cost.
 func listenerKeys() []Key {
 	return []Key{
-		list("listeners", "PLAINTEXT://:9092", "Where clients connect: NAME://host:port, comma separated; an empty host is every address.").
+		list("listeners", "PLAINTEXT://127.0.0.1:9092", "Where clients connect: NAME://host:port, comma separated; an empty host is every address. "+
+			"By default only this machine: without authentication, whoever reaches a listener owns the data.").
 			with(notEmpty()),
 		list("advertised.listeners", null, "What clients are told to connect to. Without it each client is answered with the address it dialled, "+
 			"which is right nearly always."),
@@ -84,8 +85,8 @@ func klammKeys() []Key {
 	return []Key{
 		text("log.durability", "fsync", "When acks=all is answered: fsync, after the disk has it; page-cache, after memory has it, as Kafka does. "+
 			"Topics may say otherwise.").dynamic().with(oneOf("fsync", "page-cache")),
-		text("klamm.http.listen", ":9094", "Where health, metrics and the admin API are served: host:port.").with(notEmpty()),
-		text("klamm.node.listen", ":9093", "Where other nodes connect: host:port.").with(notEmpty()),
+		text("klamm.http.listen", "127.0.0.1:9094", "Where health, metrics and the admin API are served: host:port.").with(notEmpty()),
+		text("klamm.node.listen", "127.0.0.1:9093", "Where other nodes connect: host:port.").with(notEmpty()),
 		integer("klamm.request.max.bytes", "16777216", "The largest request that is not Produce, in bytes.").with(atLeast(1024)),
 		integer("klamm.log.sync.interval.ms", "1000", "A log with log.durability=fsync is synced in the background this often, whatever acks its producers use.").
 			with(atLeast(1)),

@@ -12,7 +12,7 @@ type index struct {
 	sorted [Group + 1][]*Key
 }
 
-// table is built once, at first use: a command that needs no key does not pay for 450 of them.
+// table is read-only and built once, at first use: a command that needs no key does not pay for 450 of them.
 var table = sync.OnceValue(func() *index {
 	var ix index
 	for scope, rows := range map[Scope][][]Key{

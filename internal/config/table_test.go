@@ -15,6 +15,8 @@ func TestTableAgreesWithKafka(t *testing.T) {
 		"max.connections default":                      "a broker is bounded from the start",
 		"max.connections.per.ip default":               "a broker is bounded from the start",
 		"max.connection.creation.rate default":         "a broker is bounded from the start",
+		"listeners default":                            "only this machine, as long as nobody has to authenticate",
+		"log.dir default":                              "beside where the node was started",
 		"listeners mode":                               "listeners stay as they are until the restart",
 		"listener.security.protocol.map mode":          "listeners stay as they are until the restart",
 		"max.connections mode":                         "limits of connections stay as they are until the restart",
