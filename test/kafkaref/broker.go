@@ -22,6 +22,8 @@ type Broker struct {
 	Addr string
 	// Data is its log directory.
 	Data string
+	// Ready is the time from exec until the broker said that it serves.
+	Ready time.Duration
 
 	cmd  *exec.Cmd
 	done chan struct{}
@@ -40,8 +42,13 @@ func Start(t testing.TB, dir string, properties ...string) *Broker {
 	return b
 }
 
-// TryStart is Start without a test around it; ctx bounds the start, not the broker's life.
+// TryStart is Start without a test around it; ctx bounds the start, not the broker's life. The JVM is set up to start fast.
 func TryStart(ctx context.Context, dir string, properties ...string) (*Broker, error) {
+	return TryStartJVM(ctx, dir, []string{"-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"}, properties...)
+}
+
+// TryStartJVM is TryStart with the JVM's flags in the caller's hand.
+func TryStartJVM(ctx context.Context, dir string, jvm []string, properties ...string) (*Broker, error) {
 	jars, err := Jars(ctx)
 	if err != nil {
 		return nil, err
@@ -80,20 +87,21 @@ func TryStart(ctx context.Context, dir string, properties ...string) (*Broker, e
 	if out, err := format.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("kafkaref: format the storage: %w\n%s", err, out)
 	}
-	return b, b.launch(ctx, jars, config)
+	return b, b.launch(ctx, jvm, jars, config)
 }
 
 // launch starts the JVM and waits until the broker says that it serves.
-func (b *Broker) launch(ctx context.Context, jars, config string) error {
+func (b *Broker) launch(ctx context.Context, jvm []string, jars, config string) error {
 	out, err := os.Create(b.log)
 	if err != nil {
 		return err
 	}
 	defer out.Close()
-	b.cmd = exec.Command("java", "-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true",
-		"-Dorg.slf4j.simpleLogger.defaultLogLevel=info", "-cp", ClassPath(jars), "kafka.Kafka", config)
+	b.cmd = exec.Command("java", append(slices.Clone(jvm), "-Djava.awt.headless=true",
+		"-Dorg.slf4j.simpleLogger.defaultLogLevel=info", "-cp", ClassPath(jars), "kafka.Kafka", config)...)
 	b.cmd.Stdout, b.cmd.Stderr = out, out
 	b.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	begun := time.Now()
 	if err := b.cmd.Start(); err != nil {
 		return err
 	}
@@ -112,6 +120,7 @@ func (b *Broker) launch(ctx context.Context, jars, config string) error {
 			return errors.Join(ctx.Err(), errors.New("kafkaref: the broker did not start:\n"+b.Log()))
 		case <-tick.C:
 			if text, err := os.ReadFile(b.log); err == nil && bytes.Contains(text, []byte("Kafka Server started")) {
+				b.Ready = time.Since(begun)
 				return nil
 			}
 		}

@@ -1,0 +1,180 @@
+package main
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+func main() {
+	load := flag.String("load", "", "internal: run this load from standard input's JSON and print its result")
+	pairs := flag.Int("pairs", 4, "counted interleaved pairs of each row; one more is run first and discarded")
+	only := flag.String("rows", "", "run only rows whose name or id contains this")
+	bin := flag.String("klamm", "bin/klamm", "the binary to measure")
+	out := flag.String("out", "bench/results", "folder for raw runs")
+	noKafka := flag.Bool("no-kafka", false, "measure Klamm alone")
+	warm := flag.Duration("warm", 30*time.Second, "warm-up of the JVM broker before the first row")
+	flag.Parse()
+	var err error
+	if *load != "" {
+		err = serveLoad(*load)
+	} else {
+		s := session{pairs: *pairs, only: *only, bin: *bin, out: *out, noKafka: *noKafka, warm: *warm}
+		err = s.run()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// session is one call of the program: both brokers alive, rows one after the other.
+type session struct {
+	pairs   int
+	only    string
+	bin     string
+	out     string
+	noKafka bool
+	warm    time.Duration
+
+	klamm, kafka *broker
+	raw          *json.Encoder
+	results      []result
+}
+
+func (s *session) run() error {
+	dir, err := os.MkdirTemp("", "klamm-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	if err := os.MkdirAll(s.out, 0o755); err != nil {
+		return err
+	}
+	name := filepath.Join(s.out, time.Now().UTC().Format("20060102-150405")+".jsonl")
+	f, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	s.raw = json.NewEncoder(f)
+	begunSteal, begun := stealSeconds(), time.Now()
+
+	if s.klamm, err = startKlamm(s.bin, filepath.Join(dir, "klamm")); err != nil {
+		return err
+	}
+	defer func() { _ = s.klamm.close(false) }()
+	idle := result{Row: "RSS idle", Unit: "MB", Target: 1.0 / 12, AtMost: true}
+	ready := result{Row: "exec to first accept", Unit: "s", Target: 1.0 / 40, AtMost: true, Klamm: []float64{s.klamm.ready.Seconds()}}
+	if !s.noKafka {
+		if s.kafka, err = startKafka(filepath.Join(dir, "kafka")); err != nil {
+			return err
+		}
+		defer func() { _ = s.kafka.close(false) }()
+		ready.Kafka = []float64{s.kafka.ready.Seconds()}
+	}
+	time.Sleep(2 * time.Second) // idle memory is read after both have settled
+	s.readRSS(&idle)
+	s.results = append(s.results, ready, idle)
+
+	if err := s.warmUp(); err != nil {
+		return err
+	}
+	for _, r := range rows() {
+		if s.only != "" && !strings.Contains(r.Name, s.only) && r.ID != s.only {
+			continue
+		}
+		if err := s.measureRow(r); err != nil {
+			return fmt.Errorf("%s: %w", r.Name, err)
+		}
+	}
+	after := result{Row: "RSS after the rows above", Unit: "MB", Target: 1.0 / 8, AtMost: true}
+	s.readRSS(&after)
+	s.results = append(s.results, after)
+	starts, err := s.startRows(filepath.Join(dir, "start"))
+	if err != nil {
+		return err
+	}
+	s.results = append(s.results, starts...)
+	fmt.Print(table(s.results))
+	fmt.Printf("\n%d pairs a row, brokers on cpu %s, load on cpu %s, host steal %.1f s in %s; raw runs in %s\n",
+		s.pairs, brokerCPU, loadCPU, stealSeconds()-begunSteal, time.Since(begun).Round(time.Second), name)
+	return nil
+}
+
+func (s *session) readRSS(r *result) {
+	if v, err := rssMB(s.klamm.pid); err == nil {
+		r.Klamm = append(r.Klamm, v)
+	}
+	if s.kafka != nil {
+		if v, err := rssMB(s.kafka.pid); err == nil {
+			r.Kafka = append(r.Kafka, v)
+		}
+	}
+}
+
+// warmUp lets the JVM compile its produce and fetch paths; it costs Klamm nothing to be treated alike, but there is no need.
+func (s *session) warmUp() error {
+	if s.kafka == nil {
+		return nil
+	}
+	for end := time.Now().Add(s.warm); time.Now().Before(end); {
+		for _, r := range []row{rows()[0], rows()[2]} {
+			if _, err := r.Run(s.kafka, 0); err != nil {
+				return fmt.Errorf("warm-up: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// measureRow runs A B B A ...: each side goes first as often as the other, and pair 0 is thrown away.
+func (s *session) measureRow(r row) error {
+	byMetric := map[string]*result{}
+	for _, m := range r.Metrics {
+		byMetric[m.Name] = &result{Row: r.Name, Metric: m.Name, Unit: m.Unit, Target: m.Target, AtMost: m.AtMost}
+	}
+	sides := []*broker{s.klamm, s.kafka}
+	if s.kafka == nil {
+		sides = sides[:1]
+	}
+	pairs := s.pairs
+	if r.Pairs > 0 {
+		pairs = r.Pairs
+	}
+	for pair := range pairs + 1 {
+		for i := range sides {
+			b := sides[(i+pair)%len(sides)]
+			got, err := r.Run(b, pair)
+			if err != nil {
+				return err
+			}
+			for metric, v := range got {
+				if err := s.raw.Encode(map[string]any{"row": r.Name, "metric": metric, "broker": b.name, "pair": pair, "sample": v}); err != nil {
+					return err
+				}
+				if pair == 0 || byMetric[metric] == nil {
+					continue
+				}
+				if b == s.klamm {
+					byMetric[metric].Klamm = append(byMetric[metric].Klamm, v.Value)
+				} else {
+					byMetric[metric].Kafka = append(byMetric[metric].Kafka, v.Value)
+				}
+			}
+		}
+	}
+	for _, m := range r.Metrics {
+		res := byMetric[m.Name]
+		for i := 1; i < len(res.Klamm); i += 2 {
+			res.AA = append(res.AA, res.Klamm[i]/res.Klamm[i-1])
+		}
+		s.results = append(s.results, *res)
+		fmt.Fprintf(os.Stderr, "%s %s: klamm %s kafka %s %s\n", r.Name, m.Name, figure(median(res.Klamm)), figure(median(res.Kafka)), m.Unit)
+	}
+	return nil
+}
