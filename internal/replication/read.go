@@ -44,6 +44,7 @@ type ReadResult struct {
 	LogStart  model.Offset
 	Limit     model.Offset // how far this reader may see now: AwaitData waits for more
 	Diverging Diverging
+	Aborted   []commitlog.AbortedTxn // by first offset; for ReadCommitted
 }
 
 // NoRead is the result of a read that failed.
@@ -82,13 +83,20 @@ func (p *Partition) Read(r *Read) (ReadResult, error) {
 	if r.Offset >= res.Limit || r.MaxBytes <= 0 && !r.MinOne {
 		return res, nil
 	}
-	var err error
-	res.Slice, err = p.log.Read(r.Offset, commitlog.ReadOptions{MaxBytes: r.MaxBytes, End: res.Limit, MinOne: r.MinOne})
-	if err != nil {
+	if err := p.readLog(r, &res); err != nil {
 		return res, err
 	}
 	p.stats.BytesOut.Add(res.Slice.Len)
 	return res, nil
+}
+
+// readLog fills in the records, and for a read_committed consumer the transactions to leave out.
+func (p *Partition) readLog(r *Read, res *ReadResult) (err error) {
+	res.Slice, err = p.log.Read(r.Offset, commitlog.ReadOptions{MaxBytes: r.MaxBytes, End: res.Limit, MinOne: r.MinOne})
+	if err == nil && r.Isolation == ReadCommitted {
+		res.Aborted, err = p.log.AbortedTransactions(r.Offset, res.Limit)
+	}
+	return err
 }
 
 // limit is how far this reader may see.

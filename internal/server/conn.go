@@ -36,12 +36,12 @@ type Conn struct {
 
 	mu struct {
 		sync.Mutex
-		queue    ring // replies owed, in order of their requests
-		unsent   int  // bytes of completed replies in queue
-		owed     int  // replies not completed
+		queue    ring   // replies owed, in order of their requests
+		unsent   int    // bytes of completed replies in queue
+		owed     int    // replies not completed
 		current  *Reply // of the request in Serve: the reader itself sees to it
-		writing  bool // one goroutine has the writer role
-		waiting  bool // the reader waits on changed
+		writing  bool   // one goroutine has the writer role
+		waiting  bool   // the reader waits on changed
 		dead     bool
 		draining bool
 		aborted  bool // nothing more is served

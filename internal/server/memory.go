@@ -94,16 +94,17 @@ func (m *memory) get(class, size int) *chunk {
 
 // put gives the memory back.
 func (m *memory) put(c *chunk) {
-	overdrew := c.overdrew
+	overdrew, size := c.overdrew, int64(len(c.b))
 	c.overdrew = false
-	size := int64(len(c.b))
 	if c.class >= 0 {
 		m.pools[c.class].Put(c)
 	}
 	if overdrew {
 		m.mu.Lock()
 		m.mu.overdrawn = false
+		m.freed.Broadcast()
 		m.mu.Unlock()
+		return
 	}
 	m.add(-size)
 }
@@ -140,9 +141,12 @@ func (m *memory) awaitFor(old *chunk, n int, dead func() bool) *chunk {
 		if mine || !m.mu.overdrawn {
 			m.mu.overdrawn = true
 			c := m.take(n)
+			// It does not count, or it would keep everyone else from what the bound still allows.
+			m.used.Add(-int64(len(c.b)))
 			c.overdrew = true
 			if mine {
 				old.overdrew = false
+				m.used.Add(int64(len(old.b)))
 			}
 			return c
 		}
@@ -172,8 +176,8 @@ func (m *memory) buf() *[]byte {
 }
 
 func (m *memory) putBuf(b *[]byte) {
+	*b = (*b)[:0]
 	if cap(*b) <= maxPooledBuf {
-		*b = (*b)[:0]
 		m.bufs.Put(b)
 	}
 }

@@ -210,7 +210,6 @@ func (c *Conn) write(batch []*Reply, patient bool) error {
 	}
 	g := gather{c: c, buf: c.s.mem.buf()}
 	err := g.write(batch)
-	*g.buf = (*g.buf)[:0]
 	c.s.mem.putBuf(g.buf)
 	return err
 }
@@ -219,7 +218,7 @@ func (c *Conn) write(batch []*Reply, patient bool) error {
 func (c *Conn) cold(batch []*Reply) bool {
 	for _, r := range batch {
 		for i := range r.ranges {
-			if f := &r.ranges[i]; !resident(f.file, f.offset, f.length) {
+			if f := &r.ranges[i]; f.copied < 0 && !resident(f.file, f.offset, f.length) {
 				return true
 			}
 		}
@@ -261,6 +260,13 @@ func (g *gather) reply(r *Reply, more bool) error {
 		if err := g.add(b[from:f.at], true); err != nil {
 			return err
 		}
+		from = f.at
+		if f.copied >= 0 {
+			if err := g.add((*r.side)[f.copied:f.copied+int(f.length)], true); err != nil {
+				return err
+			}
+			continue
+		}
 		if err := g.flush(true); err != nil {
 			return err
 		}
@@ -268,7 +274,6 @@ func (g *gather) reply(r *Reply, more bool) error {
 			return err
 		}
 		g.c.s.stats.BytesOut.Add(f.length)
-		from = f.at
 	}
 	return g.add(b[from:], more)
 }

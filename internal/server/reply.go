@@ -22,6 +22,7 @@ type Reply struct {
 	received    time.Time
 
 	buf     *[]byte // nil until Bytes
+	side    *[]byte // copies of small ranges; nil until there is one
 	ranges  []fileRange
 	inFiles int64 // bytes in ranges
 
@@ -37,6 +38,7 @@ type fileRange struct {
 	at             int
 	file           File
 	offset, length int64
+	copied         int // where the bytes are in side, -1 when they are not
 }
 
 type replyKind uint8
@@ -61,23 +63,32 @@ func (r *Reply) Bytes() *[]byte {
 // It must come before Bytes.
 func (r *Reply) As(version int16) { r.version = version }
 
-// File adds length bytes of f at offset behind the bytes written so far. Small ranges that the page cache holds are copied at once, all
-// others are read when the reply is written; f must then stay readable until the owner's Written.
-func (r *Reply) File(f File, offset, length int64) {
+// File inserts length bytes of f at offset behind the first at bytes of the reply; calls come in order of at. Small ranges that the page
+// cache holds are copied at once, all others are read when the reply is written; f must then stay readable until the owner's Written.
+func (r *Reply) File(at int, f File, offset, length int64) {
 	if length <= 0 {
 		return
 	}
-	b := r.Bytes()
+	fr := fileRange{at: at, file: f, offset: offset, length: length, copied: -1}
 	if length < smallRange {
-		n := len(*b)
-		*b = grow(*b, int(length))
-		if readCached(f, (*b)[n:n+int(length)], offset) {
-			return
-		}
-		*b = (*b)[:n]
+		fr.copied = r.copySmall(f, offset, int(length))
 	}
-	r.ranges = append(r.ranges, fileRange{at: len(*b), file: f, offset: offset, length: length})
+	r.ranges = append(r.ranges, fr)
 	r.inFiles += length
+}
+
+// copySmall reads a range into side and returns where it lies there, or -1 when that would need the disk.
+func (r *Reply) copySmall(f File, offset int64, length int) int {
+	if r.side == nil {
+		r.side = r.conn.s.mem.buf()
+	}
+	n := len(*r.side)
+	b := grow(*r.side, length)
+	if !readCached(f, b[n:], offset) {
+		return -1
+	}
+	*r.side = b
+	return n
 }
 
 // grow lengthens b by n bytes of any content.
@@ -123,23 +134,29 @@ func (r *Reply) complete(kind replyKind, cause error, here bool) {
 }
 
 // size is what the reply occupies in memory.
-func (r *Reply) size() int {
-	if r.buf == nil {
-		return 0
+func (r *Reply) size() (n int) {
+	if r.buf != nil {
+		n = len(*r.buf)
 	}
-	return len(*r.buf)
+	if r.side != nil {
+		n += len(*r.side)
+	}
+	return n
 }
 
 // release gives everything back after the reply was written or its connection died.
 func (r *Reply) release() {
-	c, owner := r.conn, r.owner
+	s, owner := r.conn.s, r.owner
+	s.mem.add(-int64(r.size()))
 	if r.buf != nil {
-		c.s.mem.add(-int64(len(*r.buf)))
-		c.s.mem.putBuf(r.buf)
+		s.mem.putBuf(r.buf)
+	}
+	if r.side != nil {
+		s.mem.putBuf(r.side)
 	}
 	clear(r.ranges)
 	*r = Reply{ranges: r.ranges[:0]}
-	c.s.replies.Put(r)
+	s.replies.Put(r)
 	if owner != nil {
 		owner.Written()
 	}

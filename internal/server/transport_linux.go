@@ -107,9 +107,9 @@ func (t *tcpTransport) tryWrite(fd uintptr) bool {
 		switch errno {
 		case 0:
 			t.out.b = t.out.b[n:]
+			t.c.progress()
 		case unix.EINTR:
 		case unix.EAGAIN:
-			t.c.progress()
 			return false
 		default:
 			t.out.err = os.NewSyscallError("sendto", errno)
@@ -138,7 +138,6 @@ func (t *tcpTransport) tryFile(fd uintptr) bool {
 		switch {
 		case err == unix.EINTR:
 		case err == unix.EAGAIN:
-			t.c.progress()
 			return false
 		case err != nil:
 			t.file.err = os.NewSyscallError("sendfile", err)
@@ -150,6 +149,7 @@ func (t *tcpTransport) tryFile(fd uintptr) bool {
 		}
 		if n > 0 {
 			t.file.left -= int64(n)
+			t.c.progress()
 		}
 	}
 	return true

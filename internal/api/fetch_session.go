@@ -1,0 +1,229 @@
+package api
+
+import (
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/klamm/klamm/internal/clock"
+	"github.com/klamm/klamm/internal/model"
+)
+
+// Fetch sessions (KIP-227): the broker remembers which partitions a consumer asks for and what it told it, so that a request and an
+// answer name only what changed.
+
+// Session epochs with a meaning of their own.
+const (
+	finalSessionEpoch   = -1 // "no session, and end the one I named"
+	initialSessionEpoch = 0  // "all partitions, and open a session"
+)
+
+// sessionIdle is how long a session must have been unused before a new one may take its slot when all are taken (Kafka: 2 minutes).
+const sessionIdle = 2 * time.Minute
+
+// sessionPartition is one partition of a fetch, asked by a session or by a single request.
+type sessionPartition struct {
+	topic       string // "" when asked by id
+	id          model.TopicID
+	partition   int32
+	offset      model.Offset
+	maxBytes    int32
+	leaderEpoch model.LeaderEpoch
+	lastEpoch   model.LeaderEpoch // of the last record fetched: the follower's side of truncation (KIP-595)
+
+	// named is the id the topic's name stood for when the session first met it.
+	named model.TopicID
+	// What the client was last told; -1 before the first answer and after an error. An incremental answer leaves out what is still so.
+	toldHW, toldStart model.Offset
+}
+
+func (p *sessionPartition) key() sessionKey { return sessionKey{p.topic, p.id, p.partition} }
+
+// sessionKey tells partitions apart. Old clients name topics, new ones ids; a session sticks to one form.
+type sessionKey struct {
+	topic     string
+	id        model.TopicID
+	partition int32
+}
+
+// session is one consumer's remembered fetch. Only the request that has its turn touches it and its partitions: a client has one fetch in
+// flight per session, and one more is refused until the first is answered.
+type session struct {
+	id   int32
+	byID bool // its partitions are named by topic ids
+	mu   struct {
+		sync.Mutex
+		epoch    int32 // the next request must carry this
+		lastUsed time.Time
+		busy     bool // a request has its turn
+		// parts is in answering order: what was answered with records moves to the end, so that no partition starves others.
+		parts []*sessionPartition
+		index map[sessionKey]*sessionPartition
+	}
+}
+
+// sessionCache holds at most slots sessions.
+type sessionCache struct {
+	clock clock.Clock
+	slots int
+	mu    struct {
+		sync.Mutex
+		byID map[int32]*session
+	}
+}
+
+func newSessionCache(c clock.Clock, slots int) *sessionCache {
+	s := &sessionCache{clock: c, slots: slots}
+	s.mu.byID = map[int32]*session{}
+	return s
+}
+
+// open makes a session of parts, or returns nil when every slot is taken by one in use: the client then goes on without. The request that
+// opened it has its turn.
+func (c *sessionCache) open(parts []*sessionPartition, byID bool) *session {
+	if c.slots <= 0 {
+		return nil
+	}
+	now := c.clock.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.mu.byID) >= c.slots && !c.evictLocked(now) {
+		return nil
+	}
+	s := &session{byID: byID}
+	for s.id == 0 || c.mu.byID[s.id] != nil {
+		s.id = rand.Int32()
+	}
+	s.mu.epoch, s.mu.lastUsed, s.mu.busy = 1, now, true
+	s.mu.index = make(map[sessionKey]*sessionPartition, len(parts))
+	for _, p := range parts {
+		if s.mu.index[p.key()] == nil {
+			s.mu.parts = append(s.mu.parts, p)
+			s.mu.index[p.key()] = p
+		}
+	}
+	c.mu.byID[s.id] = s
+	return s
+}
+
+// evictLocked frees the slot of the session unused for longest, if it is idle.
+func (c *sessionCache) evictLocked(now time.Time) bool {
+	var oldest *session
+	var used time.Time
+	for _, s := range c.mu.byID {
+		s.mu.Lock()
+		u, busy := s.mu.lastUsed, s.mu.busy
+		s.mu.Unlock()
+		if busy {
+			continue
+		}
+		if oldest == nil || u.Before(used) {
+			oldest, used = s, u
+		}
+	}
+	if oldest == nil || now.Sub(used) < sessionIdle {
+		return false
+	}
+	delete(c.mu.byID, oldest.id)
+	return true
+}
+
+func (c *sessionCache) close(id int32) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.mu.byID, id)
+}
+
+// size is the number of open sessions.
+func (c *sessionCache) size() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.mu.byID)
+}
+
+// take finds the session a request continues and checks that the request is the next one.
+func (c *sessionCache) take(id, epoch int32) (*session, model.ErrorCode) {
+	c.mu.Lock()
+	s := c.mu.byID[id]
+	c.mu.Unlock()
+	if s == nil {
+		return nil, model.FetchSessionIDNotFound
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mu.epoch != epoch || s.mu.busy {
+		return nil, model.InvalidFetchSessionEpoch
+	}
+	s.mu.lastUsed, s.mu.busy = c.clock.Now(), true
+	s.mu.epoch = nextSessionEpoch(epoch)
+	return s, model.None
+}
+
+// yield ends a request's turn.
+func (s *session) yield() {
+	s.mu.Lock()
+	s.mu.busy = false
+	s.mu.Unlock()
+}
+
+func nextSessionEpoch(e int32) int32 {
+	if e == 1<<31-1 {
+		return 1
+	}
+	return e + 1
+}
+
+// update applies what an incremental request adds, changes and forgets. added is called for what is new.
+func (s *session) update(changed []sessionPartition, forgotten []sessionKey, added func(*sessionPartition)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range changed {
+		p := &changed[i]
+		if old := s.mu.index[p.key()]; old != nil {
+			old.offset, old.maxBytes, old.leaderEpoch, old.lastEpoch = p.offset, p.maxBytes, p.leaderEpoch, p.lastEpoch
+			continue
+		}
+		own := *p
+		added(&own)
+		s.mu.parts = append(s.mu.parts, &own)
+		s.mu.index[own.key()] = &own
+	}
+	if len(forgotten) == 0 {
+		return
+	}
+	for _, k := range forgotten {
+		delete(s.mu.index, k)
+	}
+	s.mu.parts = slices.DeleteFunc(s.mu.parts, func(p *sessionPartition) bool { return s.mu.index[p.key()] != p })
+}
+
+// snapshot appends the session's partitions, in answering order, to dst.
+func (s *session) snapshot(dst []*sessionPartition) []*sessionPartition {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append(dst, s.mu.parts...)
+}
+
+// rotate moves the partitions that were answered with records to the end. scratch is for its use, and returned.
+func (s *session) rotate(answered func(*sessionPartition) bool, scratch []*sessionPartition) []*sessionPartition {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	moved, kept := scratch, s.mu.parts[:0]
+	for _, p := range s.mu.parts {
+		if answered(p) {
+			moved = append(moved, p)
+		} else {
+			kept = append(kept, p)
+		}
+	}
+	s.mu.parts = append(kept, moved...)
+	return moved
+}
+
+// isEmpty reports that nothing is left to fetch.
+func (s *session) isEmpty() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.mu.parts) == 0
+}

@@ -1,0 +1,86 @@
+package api
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/klamm/klamm/internal/clock"
+	"github.com/klamm/klamm/internal/config"
+	"github.com/klamm/klamm/internal/controller"
+	"github.com/klamm/klamm/internal/coordinator/group"
+	"github.com/klamm/klamm/internal/metadata"
+	"github.com/klamm/klamm/internal/model"
+	"github.com/klamm/klamm/internal/quorum"
+	"github.com/klamm/klamm/internal/replication"
+	"github.com/klamm/klamm/internal/server"
+)
+
+// Partitions finds the replicas this node holds.
+type Partitions interface {
+	// Get is nil when the node holds no replica of the partition (yet, or any more).
+	Get(tp model.TopicIDPartition) *replication.Partition
+	// Dirs describes the node's data directories and the logs in them.
+	Dirs() []LogDir
+}
+
+// LogDir is what DescribeLogDirs shows of one data directory.
+type LogDir struct {
+	Path        string
+	Offline     bool
+	Total, Free uint64
+	Logs        []LogSize
+}
+
+// LogSize is one log of a LogDir; Size in bytes.
+type LogSize struct {
+	TP   model.TopicPartition
+	ID   model.TopicID
+	Size int64
+}
+
+// Options is what node plugs in.
+type Options struct {
+	Me         model.BrokerID
+	Image      func() *metadata.Image
+	Controller *controller.Controller
+	Quorum     *quorum.Quorum
+	Groups     *group.Service
+	Partitions Partitions
+	// Resolver gives effective topic, broker and group configuration.
+	Resolver *config.Resolver
+	// Advertised is the address under which clients of this connection's listener reach a broker; ok is false when they cannot.
+	Advertised func(c *server.Conn, broker model.BrokerID) (host string, port int32, ok bool)
+	// ProducerIDs hands out ids that the metadata log has set aside for this node (KIP-730).
+	ProducerIDs func(context.Context) (model.ProducerID, error)
+	Clock       clock.Clock
+	Logger      *slog.Logger
+	// Metrics counts; nil for none.
+	Metrics *Metrics
+	Limits  Limits
+}
+
+// Limits are the broker's settings that this room obeys. A zero field takes Kafka's default.
+type Limits struct {
+	// NoAutoCreate is the opposite of auto.create.topics.enable.
+	NoAutoCreate bool
+	// FetchMaxBytes bounds one Fetch answer (fetch.max.bytes), FetchSessions the remembered fetches
+	// (max.incremental.fetch.session.cache.slots).
+	FetchMaxBytes, FetchSessions int
+	// FetchMaxWait bounds how long a Fetch is held, whatever the client allows: an answer that waits longer than a connection may
+	// be idle helps nobody. 0 means 10 minutes.
+	FetchMaxWait time.Duration
+}
+
+func (l Limits) withDefaults() Limits {
+	if l.FetchMaxBytes <= 0 {
+		l.FetchMaxBytes = 55 << 20
+	}
+	if l.FetchSessions == 0 {
+		l.FetchSessions = 1000
+	}
+	if l.FetchMaxWait <= 0 {
+		l.FetchMaxWait = 10 * time.Minute
+	}
+	return l
+}
