@@ -1,0 +1,98 @@
+package controller
+
+import (
+	"context"
+
+	"github.com/klamm/klamm/internal/metadata"
+	"github.com/klamm/klamm/internal/model"
+)
+
+// DeleteTopics deletes topics named by name or id. Each succeeds or fails on its own.
+func (c *Controller) DeleteTopics(ctx context.Context, topics []Topic) ([]DeletedTopic, error) {
+	return run(ctx, c, func(img *metadata.Image) ([]metadata.Record, []DeletedTopic) {
+		if !c.o.Resolver.Broker(img).Bool("delete.topic.enable") {
+			return nil, refuseDeletion(topics)
+		}
+		return deleteTopics(img, topics)
+	})
+}
+
+func refuseDeletion(topics []Topic) []DeletedTopic {
+	reply := make([]DeletedTopic, len(topics))
+	for i, t := range topics {
+		reply[i] = DeletedTopic{t, failure(model.TopicDeletionDisabled, "Topic deletion is disabled.")}
+	}
+	return reply
+}
+
+func deleteTopics(img *metadata.Image, topics []Topic) ([]metadata.Record, []DeletedTopic) {
+	names, ids := map[string]int{}, map[model.TopicID]int{}
+	for _, t := range topics {
+		if t.Name != "" {
+			names[t.Name]++
+		} else {
+			ids[t.ID]++
+		}
+	}
+	var records []metadata.Record
+	reply := make([]DeletedTopic, 0, len(topics))
+	for _, t := range topics {
+		out, found := deletable(img, t, names, ids)
+		if found != nil && out.OK() {
+			records = append(records, &metadata.RemoveTopic{TopicID: found.ID})
+		}
+		if found != nil {
+			t = Topic{Name: found.Name, ID: found.ID}
+		}
+		if out.Message != answeredAlready {
+			reply = append(reply, DeletedTopic{t, out})
+		}
+	}
+	return records, reply
+}
+
+// answeredAlready marks the second mention of a topic, which gets no answer of its own.
+const answeredAlready = "answered already"
+
+// deletable finds the topic and refuses what is named twice, in one form or in both. names and ids count the mentions; a count of 0 was
+// answered.
+func deletable(img *metadata.Image, t Topic, names map[string]int, ids map[model.TopicID]int) (Outcome, *metadata.Topic) {
+	if t.Name == "" {
+		switch n := ids[t.ID]; {
+		case t.ID.IsZero():
+			return failure(model.InvalidRequest, "Neither topic name nor id were specified."), nil
+		case n == 0:
+			return Outcome{Message: answeredAlready}, nil
+		case n > 1:
+			ids[t.ID] = 0
+			return failure(model.InvalidRequest, "Duplicate topic id."), nil
+		}
+		found := img.TopicByID(t.ID)
+		switch {
+		case found == nil:
+			return Outcome{model.UnknownTopicID, textUnknownTopicID}, nil
+		case names[found.Name] > 0:
+			names[found.Name] = 0
+			return failure(model.InvalidRequest, "The provided topic name maps to an ID that was already supplied."), found
+		}
+		return Outcome{}, found
+	}
+	switch n := names[t.Name]; {
+	case !t.ID.IsZero():
+		return failure(model.InvalidRequest, "You may not specify both topic name and topic id."), nil
+	case n == 0:
+		return Outcome{Message: answeredAlready}, nil
+	case n > 1:
+		names[t.Name] = 0
+		return failure(model.InvalidRequest, "Duplicate topic name."), nil
+	}
+	found := img.Topic(t.Name)
+	switch {
+	case found == nil:
+		return unknownTopic(), nil
+	case ids[found.ID] > 0:
+		ids[found.ID] = 0
+		return failure(model.InvalidRequest, "The provided topic name maps to an ID that was already supplied."), found
+	}
+	return Outcome{}, found
+}

@@ -1,0 +1,100 @@
+package controller
+
+import (
+	"context"
+	"slices"
+
+	"github.com/klamm/klamm/internal/metadata"
+	"github.com/klamm/klamm/internal/model"
+)
+
+// Heartbeat keeps a broker's session alive, and carries its wishes: to take part, to be fenced, to stop.
+func (c *Controller) Heartbeat(ctx context.Context, h Heartbeat) (HeartbeatReply, error) {
+	type result struct {
+		reply HeartbeatReply
+		err   error
+	}
+	got, err := run(ctx, c, func(img *metadata.Image) ([]metadata.Record, result) {
+		if out := checkBroker(img, h.ID, h.Epoch); !out.OK() {
+			return nil, result{err: out}
+		}
+		c.sessions.touch(h.ID)
+		records, reply := heartbeat(c.electorate(img), &h)
+		return records, result{reply: reply}
+	})
+	if err == nil {
+		err = got.err
+	}
+	return got.reply, err
+}
+
+func heartbeat(e *electorate, h *Heartbeat) ([]metadata.Record, HeartbeatReply) {
+	b := e.img.Broker(h.ID)
+	reply := HeartbeatReply{Fenced: b.Fenced, CaughtUp: h.Offset >= model.Offset(b.Epoch)}
+	switch {
+	case h.WantShutdown:
+		records := shutDown(e, b)
+		reply.MayStopNow = len(records) == 0 && !e.leadsReplaceably(b.ID) || b.Fenced
+		return records, reply
+	case h.WantFence && !b.Fenced:
+		reply.Fenced = true
+		return fence(e, b), reply
+	case !h.WantFence && b.Fenced && reply.CaughtUp:
+		reply.Fenced = false
+		return unfence(e, b), reply
+	}
+	return nil, reply
+}
+
+// fence takes a broker out of leadership and every ISR.
+func fence(e *electorate, b *metadata.Broker) []metadata.Record {
+	e.settled[b.ID] = false
+	records := []metadata.Record{&metadata.BrokerRegistrationChange{BrokerID: int32(b.ID), BrokerEpoch: int64(b.Epoch), Fenced: 1}}
+	return append(records, e.everyPartition(func(c *change) {
+		if slices.Contains(c.old.ISR, b.ID) {
+			e.dethrone(c, b.ID, false)
+		}
+	})...)
+}
+
+// unfence lets a broker take part, and elects it where nobody leads.
+func unfence(e *electorate, b *metadata.Broker) []metadata.Record {
+	e.settled[b.ID] = true
+	records := []metadata.Record{&metadata.BrokerRegistrationChange{BrokerID: int32(b.ID), BrokerEpoch: int64(b.Epoch), Fenced: -1}}
+	return append(records, e.everyPartition(func(c *change) {
+		if c.old.Leader == model.NoBroker && slices.Contains(c.old.Replicas, b.ID) {
+			e.elect(c)
+		}
+	})...)
+}
+
+// shutDown moves leadership away from a broker that wants to stop, wherever another one can lead. It stays in the ISR until it is gone or
+// lags: so long as it runs, it replicates.
+func shutDown(e *electorate, b *metadata.Broker) []metadata.Record {
+	e.settled[b.ID] = false
+	var records []metadata.Record
+	if !b.InControlledShutdown {
+		records = append(records, &metadata.BrokerRegistrationChange{BrokerID: int32(b.ID), BrokerEpoch: int64(b.Epoch), InControlledShutdown: 1})
+	}
+	return append(records, e.everyPartition(func(c *change) {
+		if c.old.Leader != b.ID {
+			return
+		}
+		if id, ok := e.first(c.old.Replicas, c.old.ISR); ok {
+			c.next.Leader = id
+		}
+	})...)
+}
+
+// leadsReplaceably reports that a broker leads a partition that another one could lead.
+func (e *electorate) leadsReplaceably(id model.BrokerID) bool {
+	for t := range e.img.Topics() {
+		for i := range t.Partitions {
+			p := &t.Partitions[i]
+			if _, other := e.first(p.Replicas, without(p.ISR, id)); p.Leader == id && other {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,99 @@
+package controller
+
+import (
+	"cmp"
+	"encoding/binary"
+	"math/rand/v2"
+	"slices"
+
+	"github.com/klamm/klamm/internal/metadata"
+	"github.com/klamm/klamm/internal/model"
+)
+
+// place chooses brokers for count partitions, the first of which has index first. Replicas of a partition stand in as many racks as there
+// are; leaders and followers spread evenly over racks, and over the brokers of a rack; fenced brokers get replicas only where there are
+// too few others, and lead none. The choice depends on the topic's id and nothing else, so that it can be repeated.
+func place(img *metadata.Image, id model.TopicID, first, count, replicas int) ([][]model.BrokerID, Outcome) {
+	registered := len(img.Brokers())
+	if replicas > registered {
+		return nil, failure(model.InvalidReplicationFactor, "Unable to replicate the partition %d time(s): The target replication factor of %d cannot be "+
+			"reached because only %d broker(s) are registered or some brokers have all their log directories cordoned.", replicas, replicas, registered)
+	}
+	racks := racksOf(img, rand.New(rand.NewPCG(binary.BigEndian.Uint64(id[:]), binary.BigEndian.Uint64(id[8:]))))
+	if !slices.ContainsFunc(racks, func(r *rack) bool { return len(r.live) > 0 }) {
+		return nil, failure(model.InvalidReplicationFactor, "Unable to replicate the partition %d time(s): All brokers are currently fenced.", replicas)
+	}
+	out := make([][]model.BrokerID, count)
+	for i := range out {
+		out[i] = placeOne(racks, first+i, replicas)
+	}
+	return out, Outcome{}
+}
+
+// rack is the brokers of one rack; brokers without a rack share a nameless one. turn is whose turn it is.
+type rack struct {
+	name         string
+	live, fenced []model.BrokerID
+	turn         int
+}
+
+// racksOf groups the brokers, in an order that differs from topic to topic: else every topic's first partition would burden the same broker.
+func racksOf(img *metadata.Image, rng *rand.Rand) []*rack {
+	byName := map[string]*rack{}
+	var racks []*rack
+	e := electorate{img: img}
+	for _, b := range img.Brokers() {
+		name := ""
+		if b.Rack != nil {
+			name = *b.Rack
+		}
+		r := byName[name]
+		if r == nil {
+			r = &rack{name: name}
+			byName[name] = r
+			racks = append(racks, r)
+		}
+		if e.live(b.ID) {
+			r.live = append(r.live, b.ID)
+		} else {
+			r.fenced = append(r.fenced, b.ID)
+		}
+	}
+	slices.SortFunc(racks, func(a, b *rack) int { return cmp.Compare(a.name, b.name) })
+	rng.Shuffle(len(racks), func(i, j int) { racks[i], racks[j] = racks[j], racks[i] })
+	for _, r := range racks {
+		rng.Shuffle(len(r.live), func(i, j int) { r.live[i], r.live[j] = r.live[j], r.live[i] })
+	}
+	return racks
+}
+
+// placeOne takes one replica from each rack in turn, beginning at another rack for each partition.
+func placeOne(racks []*rack, partition, replicas int) []model.BrokerID {
+	out := make([]model.BrokerID, 0, replicas)
+	for _, fenced := range []bool{false, true} {
+		for idle := 0; len(out) < replicas && idle < len(racks); partition++ {
+			if id, ok := racks[partition%len(racks)].next(out, fenced); ok {
+				out, idle = append(out, id), 0
+			} else {
+				idle++
+			}
+		}
+	}
+	return out
+}
+
+// next is the rack's next broker that is not among the taken.
+func (r *rack) next(taken []model.BrokerID, fenced bool) (model.BrokerID, bool) {
+	brokers := r.live
+	if fenced {
+		brokers = r.fenced
+	}
+	for range brokers {
+		id := brokers[r.turn%len(brokers)]
+		r.turn++
+		if !slices.Contains(taken, id) {
+			return id, true
+		}
+	}
+	return model.NoBroker, false
+}

@@ -1,0 +1,117 @@
+package controller
+
+import (
+	"context"
+	"slices"
+
+	"github.com/klamm/klamm/internal/metadata"
+	"github.com/klamm/klamm/internal/model"
+)
+
+// RegisterBroker lets a broker process in and gives it its epoch. An older process of the same id is fenced off by it.
+func (c *Controller) RegisterBroker(ctx context.Context, r Registration) (model.BrokerEpoch, error) {
+	type reply struct {
+		epoch model.BrokerEpoch
+		err   error
+	}
+	got, err := run(ctx, c, func(img *metadata.Image) ([]metadata.Record, reply) {
+		records, epoch, out := registerBroker(c.electorate(img), &r, c.sessions.alive)
+		if !out.OK() {
+			return nil, reply{err: out}
+		}
+		c.sessions.touch(r.ID)
+		return records, reply{epoch: epoch}
+	})
+	if err == nil {
+		err = got.err
+	}
+	return got.epoch, err
+}
+
+// registerBroker decides a registration. alive tells whether a broker was heard of within its session.
+func registerBroker(e *electorate, r *Registration, alive func(model.BrokerID) bool) ([]metadata.Record, model.BrokerEpoch, Outcome) {
+	old := e.img.Broker(r.ID)
+	switch {
+	case r.ClusterID != e.img.ClusterID:
+		return nil, 0, failure(model.InconsistentClusterID, "Expected cluster ID %s, but got cluster ID %s", e.img.ClusterID, r.ClusterID)
+	case old != nil && old.Incarnation != r.Incarnation && !old.Fenced && alive(r.ID):
+		return nil, 0, failure(model.DuplicateBrokerRegistration, "Another broker is registered with that broker id. If the broker was recently restarted this "+
+			"should self-resolve once the heartbeat manager expires the broker's session.")
+	case old != nil && old.Incarnation == r.Incarnation:
+		return nil, old.Epoch, Outcome{} // its first answer got lost
+	}
+	if out := checkBrokerFeatures(e.img, r.Features); !out.OK() {
+		return nil, 0, out
+	}
+	epoch := model.BrokerEpoch(e.img.Offset + 1)
+	if old != nil {
+		epoch = max(epoch, old.Epoch+1)
+	}
+	b := metadata.Broker{
+		ID: r.ID, Epoch: epoch, Incarnation: r.Incarnation, Endpoints: r.Endpoints, Features: r.Features, Rack: r.Rack, Dirs: r.Dirs, Fenced: r.Fenced,
+	}
+	records := []metadata.Record{b.Record()}
+	if old != nil {
+		e.settled[r.ID] = !r.Fenced
+		unclean := r.PreviousEpoch != old.Epoch
+		records = append(records, e.everyPartition(func(c *change) { e.restarted(c, r.ID, unclean) })...)
+	}
+	return records, epoch, Outcome{}
+}
+
+// checkBrokerFeatures refuses software that could not read what the cluster writes (M7).
+func checkBrokerFeatures(img *metadata.Image, features []metadata.FeatureRange) Outcome {
+	for _, f := range img.Features() {
+		i := slices.IndexFunc(features, func(r metadata.FeatureRange) bool { return r.Name == f.Name })
+		if f.Level == 0 || i >= 0 && features[i].Min <= f.Level && f.Level <= features[i].Max {
+			continue
+		}
+		have := metadata.FeatureRange{}
+		if i >= 0 {
+			have = features[i]
+		}
+		return failure(model.UnsupportedVersion, "Unable to register because the broker does not support finalized version %d of %s. The broker wants a version "+
+			"between %d and %d, inclusive.", f.Level, f.Name, have.Min, have.Max)
+	}
+	return Outcome{}
+}
+
+// everyPartition runs step on a change of each partition and collects the records. A broker comes or goes rarely enough that no index of who
+// replicates what is kept.
+func (e *electorate) everyPartition(step func(*change)) []metadata.Record {
+	var records []metadata.Record
+	for t := range e.img.Topics() {
+		for i := range t.Partitions {
+			c := changeOf(t, int32(i))
+			step(c)
+			if rec := c.record(); rec != nil {
+				records = append(records, rec)
+			}
+		}
+	}
+	return records
+}
+
+// restarted decides what becomes of one partition when the process of a broker is replaced by a new one. If there are others to lead or to
+// copy from, the new process has to catch up like any follower. If not, it leads on, in a new leader epoch: its log may have lost a tail
+// that was never synced, and what is written now must not be mistaken for that (KIP-101).
+func (e *electorate) restarted(c *change, id model.BrokerID, unclean bool) {
+	if !slices.Contains(c.old.Replicas, id) {
+		return
+	}
+	others := func(ids []model.BrokerID) bool {
+		_, ok := e.first(c.old.Replicas, without(ids, id))
+		return ok
+	}
+	switch {
+	case slices.Contains(c.old.ISR, id) && others(c.old.ISR), slices.Contains(c.old.ELR, id) && others(union(c.old.ISR, c.old.ELR)):
+		e.dethrone(c, id, unclean)
+	case slices.Contains(c.old.ISR, id) && e.live(id):
+		c.next.Leader = id
+		c.bump = true
+	case slices.Contains(c.old.ISR, id):
+		e.dethrone(c, id, unclean)
+	default:
+		e.elect(c)
+	}
+}

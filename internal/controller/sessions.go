@@ -1,0 +1,90 @@
+package controller
+
+import (
+	"time"
+
+	"github.com/klamm/klamm/internal/clock"
+	"github.com/klamm/klamm/internal/metadata"
+	"github.com/klamm/klamm/internal/model"
+)
+
+// sessions remembers when each broker was last heard of, and has those fenced that were silent for too long. It belongs to the loop. It is
+// not in the metadata: a new controller gives everybody a whole session's time.
+//
+// The controller's own broker has no session: it runs in this process, and both are silent together.
+type sessions struct {
+	c    *Controller
+	last map[model.BrokerID]time.Time
+	next clock.Timer
+}
+
+func (s *sessions) init(c *Controller) { s.c, s.last = c, map[model.BrokerID]time.Time{} }
+
+// restart begins a term: every broker that takes part was heard of just now.
+func (s *sessions) restart(img *metadata.Image) {
+	s.stop()
+	for _, b := range img.Brokers() {
+		if !b.Fenced {
+			s.touch(b.ID)
+		}
+	}
+}
+
+func (s *sessions) stop() {
+	if s.next != nil {
+		s.next.Stop()
+		s.next = nil
+	}
+	clear(s.last)
+}
+
+// touch notes a sign of life.
+func (s *sessions) touch(id model.BrokerID) {
+	if id == s.c.o.Me {
+		return
+	}
+	s.last[id] = s.c.o.Clock.Now()
+	if s.next == nil {
+		s.next = s.c.o.Clock.AfterFunc(s.c.o.SessionTimeout, func() { s.c.inbox.push(s.expire) })
+	}
+}
+
+// alive reports that the broker was heard of within its session.
+func (s *sessions) alive(id model.BrokerID) bool {
+	at, ok := s.last[id]
+	return ok && s.c.o.Clock.Now().Sub(at) < s.c.o.SessionTimeout
+}
+
+// expire fences who was silent and looks again when the next one could be.
+func (s *sessions) expire() {
+	s.next = nil
+	if !s.c.leading {
+		return
+	}
+	now, soonest := s.c.o.Clock.Now(), s.c.o.SessionTimeout
+	for id, at := range s.last {
+		if left := s.c.o.SessionTimeout - now.Sub(at); left > 0 {
+			soonest = min(soonest, left)
+			continue
+		}
+		delete(s.last, id)
+		s.c.fenceSilent(id)
+	}
+	if len(s.last) > 0 {
+		s.next = s.c.o.Clock.AfterFunc(soonest, func() { s.c.inbox.push(s.expire) })
+	}
+}
+
+func (c *Controller) fenceSilent(id model.BrokerID) {
+	c.step(operation{
+		decide: func(img *metadata.Image) []metadata.Record {
+			b := img.Broker(id)
+			if b == nil || b.Fenced {
+				return nil
+			}
+			c.o.Logger.Warn("broker fenced", "broker", id, "reason", "no heartbeat", "timeout", c.o.SessionTimeout)
+			return fence(c.electorate(img), b)
+		},
+		settle: func(error) {},
+	})
+}
