@@ -205,8 +205,12 @@ func legacyMessage(magic int8, offset int64, attributes int8, timestamp int64, k
 		b = m.AppendTo(nil)
 	}
 	binary.BigEndian.PutUint32(b[lengthAt:], uint32(len(b)-lengthOverhead))
-	binary.BigEndian.PutUint32(b[legacyCRCAt:], crc32.ChecksumIEEE(b[legacyMagicAt:]))
+	setLegacyCRC(b)
 	return b
+}
+
+func setLegacyCRC(b []byte) {
+	binary.BigEndian.PutUint32(b[legacyCRCAt:], crc32.ChecksumIEEE(b[legacyMagicAt:]))
 }
 
 // plainRules keep what the producer chose and refuse little.

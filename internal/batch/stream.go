@@ -59,7 +59,7 @@ const (
 	zstdStreamWindow = 8 << 20   // level 19, and what klauspost's default level declares
 	zstdMaxWindow    = 128 << 20 // level 22, and the most that Kafka's own decoder takes
 	zstdIdleWindow   = 2 << 20   // level 3
-	zstdFirstOutput  = 256 << 10
+	zstdMaxBlock     = 128 << 10
 )
 
 // zstdStream reads frames with ordinary windows as a stream, others in one piece.
@@ -69,6 +69,7 @@ type zstdStream struct {
 	whole  *zstd.Decoder // for large windows
 	piece  bytes.Reader  // what whole has decoded
 	pieced bool
+	single bool   // the frame is its own window
 	window uint64 // of the frame
 }
 
@@ -78,7 +79,7 @@ func (s *zstdStream) reset(b []byte, budget int64) error {
 		return err
 	}
 	s.window = h.WindowSize
-	if h.SingleSegment {
+	if s.single = h.SingleSegment; s.single {
 		s.window = h.FrameContentSize
 	}
 	s.pieced = s.window > zstdStreamWindow
@@ -96,32 +97,32 @@ func (s *zstdStream) reset(b []byte, budget int64) error {
 	return s.dec.Reset(&s.src)
 }
 
-// decodeWhole doubles its output until the frame fits or the budget is spent.
+// decodeWhole decodes into memory that grows with the output.
 func (s *zstdStream) decodeWhole(b []byte, budget int64) error {
-	if s.window > uint64(max(budget, zstdMaxWindow)) {
+	if s.window > zstdMaxWindow {
 		return ErrTooLarge
+	}
+	// The library believes what a frame says about its contents. The best block of the format turns 4 bytes into 128 KiB.
+	if s.single && s.window > uint64(len(b)/4+1)*zstdMaxBlock {
+		return corrupt("zstd frame of %d bytes claims %d", len(b), s.window)
 	}
 	if s.whole == nil {
 		var err error
-		s.whole, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(MaxDecompressed),
-			zstd.WithDecodeAllCapLimit(true))
-		if err != nil {
+		if s.whole, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1)); err != nil {
 			return err
 		}
 	}
-	for size := int64(zstdFirstOutput); ; size *= 2 {
-		size = min(size, budget)
-		out, err := s.whole.DecodeAll(b, make([]byte, 0, size))
-		switch {
-		case err == nil:
-			s.piece.Reset(out)
-			return nil
-		case !errors.Is(err, zstd.ErrDecoderSizeExceeded):
-			return err
-		case size == budget:
-			return ErrTooLarge
-		}
+	// The limit on the output bounds the window as well, and small records may come with a large one.
+	most := max(uint64(budget), s.window)
+	if err := s.whole.ResetWithOptions(nil, zstd.WithDecoderMaxMemory(most)); err != nil {
+		return err
 	}
+	out, err := s.whole.DecodeAll(b, nil)
+	if errors.Is(err, zstd.ErrDecoderSizeExceeded) || int64(len(out)) > budget {
+		return ErrTooLarge
+	}
+	s.piece.Reset(out)
+	return err
 }
 
 func (s *zstdStream) Read(b []byte) (int, error) {
