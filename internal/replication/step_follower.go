@@ -30,12 +30,23 @@ func (s *state) replicated(end, leaderHW model.Offset) (moved bool) {
 	return true
 }
 
-// truncation is where a follower cuts its log after the leader said where its epoch ended there: ours is asked where the same epoch ended
-// here. The smaller one is the last point both agree on (KIP-101: by epoch, never by the high watermark).
-func truncation(leaderEpoch model.LeaderEpoch, leaderEnd model.Offset, ourEpoch model.LeaderEpoch, ourEnd model.Offset) (to model.Offset, again bool) {
-	if ourEpoch == leaderEpoch {
-		return min(leaderEnd, ourEnd), false
+// truncation is where a follower cuts its log after the leader said where the largest epoch not above ours ends there: leaderEpoch and
+// leaderEnd. ourEpoch and ourEnd are the same of this log for leaderEpoch. Both logs agree up to the smaller end (KIP-101: cut by epoch, never
+// by the high watermark). When we never had that epoch, the next fetch asks about the one below.
+func truncation(leaderEnd, ourEnd, logEnd model.Offset) model.Offset {
+	if ourEnd == model.NoOffset {
+		// None of our epochs is the leader's or older.
+		return min(leaderEnd, logEnd)
 	}
-	// We never had that epoch: what we had before it ends at ourEnd, and the next fetch asks about that one.
-	return min(ourEnd, leaderEnd), true
+	return min(leaderEnd, ourEnd)
+}
+
+// truncated notes that the log was cut. A high watermark behind the cut was never the true one, or an unclean election lost records.
+func (s *state) truncated(end, durable model.Offset) (below bool) {
+	s.end, s.durable = end, min(durable, end)
+	if s.hw <= end {
+		return false
+	}
+	s.hw = end
+	return true
 }

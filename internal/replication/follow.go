@@ -1,0 +1,98 @@
+package replication
+
+import (
+	"github.com/klamm/klamm/internal/commitlog"
+	"github.com/klamm/klamm/internal/model"
+)
+
+// Position is where a follower goes on fetching.
+type Position struct {
+	Leader      model.BrokerID
+	LeaderEpoch model.LeaderEpoch
+	// Offset to fetch from. Under log.durability=fsync it is the end of what is synced: that is what the leader may count on.
+	Offset model.Offset
+	// LastEpoch of the record before, by which the leader finds out that the logs differ.
+	LastEpoch model.LeaderEpoch
+	LogStart  model.Offset
+}
+
+// FetchPosition is where to fetch from; ErrNotLeader when this node does not follow (it leads, or was told nothing yet).
+func (p *Partition) FetchPosition() (Position, error) {
+	if e := p.failed.Load(); e != nil {
+		return Position{}, e
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.mu.role != roleFollower {
+		return Position{}, &Error{p.tp, ErrNotLeader}
+	}
+	p.refreshLocked()
+	pos := Position{Leader: p.mu.leader, LeaderEpoch: p.mu.epoch, Offset: p.mu.end, LogStart: p.mu.start, LastEpoch: p.log.LatestEpoch()}
+	if p.mu.durability == commitlog.Fsync {
+		pos.Offset = p.mu.durable
+	}
+	return pos, nil
+}
+
+// Replicated is what a fetch from the leader brought.
+type Replicated struct {
+	LeaderEpoch model.LeaderEpoch // of the fetch
+	Records     []byte
+	HW          model.Offset // the leader's
+	LogStart    model.Offset // the leader's
+}
+
+// AppendAsFollower appends what the leader sent, takes its high watermark over as far as this log reaches, and follows its log start. An
+// answer from before a change of the leader epoch is refused.
+func (p *Partition) AppendAsFollower(r *Replicated) error {
+	p.mu.Lock()
+	if err := p.followsLocked(r.LeaderEpoch); err != nil {
+		p.mu.Unlock()
+		return err
+	}
+	if len(r.Records) > 0 {
+		if _, err := p.log.AppendFollower(r.Records); err != nil {
+			p.mu.Unlock()
+			return err
+		}
+	}
+	moved := p.mu.replicated(p.log.End(), r.HW)
+	start := min(r.LogStart, p.mu.hw)
+	p.unlockAndWake(moved)
+	if start > p.log.Start() {
+		return p.log.DeleteRecords(start)
+	}
+	return nil
+}
+
+// Diverged cuts the log after the leader said that its epoch, the largest not above ours, ends at end there. lost reports that records
+// below the known high watermark went: an unclean election did that.
+func (p *Partition) Diverged(current, epoch model.LeaderEpoch, end model.Offset) (lost bool, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := p.followsLocked(current); err != nil {
+		return false, err
+	}
+	_, ourEnd := p.log.EndOffsetForEpoch(epoch)
+	if err := p.log.TruncateTo(truncation(end, ourEnd, p.log.End())); err != nil {
+		return false, err
+	}
+	lost = p.mu.truncated(p.log.End(), p.log.DurableEnd())
+	p.hw.Store(int64(p.mu.hw))
+	return lost, nil
+}
+
+func (p *Partition) followsLocked(epoch model.LeaderEpoch) error {
+	if e := p.failed.Load(); e != nil {
+		return e
+	}
+	switch {
+	case p.mu.role != roleFollower:
+		return &Error{p.tp, ErrNotLeader}
+	case epoch < p.mu.epoch:
+		return &Error{p.tp, ErrFencedLeaderEpoch}
+	case epoch > p.mu.epoch:
+		return &Error{p.tp, ErrUnknownLeaderEpoch}
+	}
+	return nil
+}
