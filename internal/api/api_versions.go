@@ -46,7 +46,7 @@ func (a *API) versions(r *Request, code model.ErrorCode) *wire.APIVersionsRespon
 	}
 	for i := range a.entries {
 		e := &a.entries[i]
-		resp.ApiKeys = append(resp.ApiKeys, wire.APIVersionsResponseApiKey{ApiKey: int16(e.Key), MinVersion: e.Min, MaxVersion: e.Max})
+		resp.ApiKeys = append(resp.ApiKeys, wire.APIVersionsResponseKey{ApiKey: int16(e.Key), MinVersion: e.Min, MaxVersion: e.Max})
 	}
 	a.features(r, &resp)
 	return &resp

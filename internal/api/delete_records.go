@@ -7,14 +7,13 @@ import (
 
 // deleteRecords answers key 21: raises a partition's log start offset (KIP-107). Offset -1 stands for the high watermark.
 func deleteRecords(a *API, r *Request, q *wire.DeleteRecordsRequest) (*wire.DeleteRecordsResponse, error) {
-	resp := wire.NewDeleteRecordsResponse()
+	resp := wire.DeleteRecordsResponse{}
 	for i := range q.Topics {
 		qt := &q.Topics[i]
 		rt := wire.DeleteRecordsResponseTopic{Name: qt.Name}
 		for j := range qt.Partitions {
 			qp := &qt.Partitions[j]
-			rp := wire.NewDeleteRecordsResponseTopicPartition()
-			rp.PartitionIndex, rp.LowWatermark = qp.PartitionIndex, -1
+			rp := wire.DeleteRecordsResponseTopicPartition{PartitionIndex: qp.PartitionIndex, LowWatermark: -1}
 			if p, code := a.partition(r.Image, qt.Name, qp.PartitionIndex); code != model.None {
 				rp.ErrorCode = code
 			} else if isInternal(qt.Name) {

@@ -9,8 +9,7 @@ import (
 // listOffsets answers key 2: the offset for a timestamp or for one of the special positions (-1 latest, -2 earliest, -3 largest
 // timestamp, -4 to -6 for tiered storage: KIP-79, 734, 405, 1005).
 func listOffsets(a *API, r *Request, q *wire.ListOffsetsRequest) (*wire.ListOffsetsResponse, error) {
-	resp := wire.NewListOffsetsResponse()
-	resp.Topics = make([]wire.ListOffsetsResponseTopic, len(q.Topics))
+	resp := wire.ListOffsetsResponse{Topics: make([]wire.ListOffsetsResponseTopic, len(q.Topics))}
 	for i := range q.Topics {
 		qt, rt := &q.Topics[i], &resp.Topics[i]
 		rt.Name = qt.Name
@@ -27,33 +26,47 @@ func listOffsets(a *API, r *Request, q *wire.ListOffsetsRequest) (*wire.ListOffs
 				rp.ErrorCode = model.InvalidRequest
 				continue
 			}
-			a.listOffset(r, q, qt.Name, qp, rp)
+			found, code := a.listOffset(r, q, qt.Name, qp)
+			rp.ErrorCode = code
+			if code == model.None {
+				fillOffset(r.Version, qp, rp, found)
+			}
 		}
 	}
 	return &resp, nil
 }
 
-func (a *API) listOffset(r *Request, q *wire.ListOffsetsRequest, topic string, qp *wire.ListOffsetsRequestTopicPartition, rp *wire.ListOffsetsResponseTopicPartition) {
+func (a *API) listOffset(r *Request, q *wire.ListOffsetsRequest, topic string, qp *wire.ListOffsetsRequestTopicPartition) (replication.FoundOffset, model.ErrorCode) {
 	p, code := a.partition(r.Image, topic, qp.PartitionIndex)
 	if code != model.None {
-		rp.ErrorCode = code
-		return
+		return replication.FoundOffset{}, code
 	}
 	if !timestampAllowed(qp.Timestamp, r.Version) {
-		rp.ErrorCode = model.UnsupportedVersion
+		return replication.FoundOffset{}, model.UnsupportedVersion
+	}
+	isolation := replication.Isolation(q.IsolationLevel)
+	if q.ReplicaID >= 0 {
+		isolation = replication.ReadAll
+	}
+	found, err := p.ListOffset(qp.Timestamp, isolation, model.LeaderEpoch(qp.CurrentLeaderEpoch))
+	code = codeOf(err)
+	if code == model.OffsetNotAvailable && r.Version < 5 {
+		code = model.LeaderNotAvailable
+	}
+	return found, code
+}
+
+// fillOffset puts what was found into the version's form. That of Kafka 0.8 is a list of segment starts at or before a time; the newest
+// offset that fits is one of them.
+func fillOffset(version int16, qp *wire.ListOffsetsRequestTopicPartition, rp *wire.ListOffsetsResponseTopicPartition, found replication.FoundOffset) {
+	if version > 0 {
+		rp.Timestamp, rp.Offset, rp.LeaderEpoch = found.Timestamp, int64(found.Offset), int32(found.LeaderEpoch)
 		return
 	}
-	found, err := p.ListOffset(qp.Timestamp, replication.Isolation(q.IsolationLevel), model.LeaderEpoch(qp.CurrentLeaderEpoch))
-	if err != nil {
-		rp.ErrorCode = codeOf(err)
-		return
+	rp.OldStyleOffsets = []int64{}
+	if found.Offset != model.NoOffset && qp.MaxNumOffsets > 0 {
+		rp.OldStyleOffsets = append(rp.OldStyleOffsets, int64(found.Offset))
 	}
-	if r.Version == 0 {
-		// The version of Kafka 0.8 asks for a list of segment starts at or before a time; the newest offset that fits is one of them.
-		rp.OldStyleOffsets = []int64{int64(found.Offset)}
-		return
-	}
-	rp.Timestamp, rp.Offset, rp.LeaderEpoch = found.Timestamp, int64(found.Offset), int32(found.LeaderEpoch)
 }
 
 // timestampAllowed holds the special positions to the versions that brought them.

@@ -11,16 +11,31 @@ import (
 // metadataOf answers key 3: brokers, controller, topics. A topic that does not exist yet is created first where client and broker allow
 // it, and the answer waits for its leaders: clients then find no LEADER_NOT_AVAILABLE on the way.
 func metadataOf(a *API, r *Request, q *wire.MetadataRequest) (*wire.MetadataResponse, error) {
-	img := r.Image
-	if missing := a.autoCreatable(r, q); len(missing) > 0 {
-		failed := a.autoCreate(r.Context(), missing)
-		img = a.Image()
-		return a.metadataResponse(r, q, img, failed), nil
+	missing := a.autoCreatable(r, q)
+	if len(missing) == 0 {
+		return a.metadataResponse(r, q, nil), nil
 	}
-	return a.metadataResponse(r, q, img, nil), nil
+	failed := a.autoCreate(r.Context(), missing)
+	r.Image = a.Image()
+	return a.metadataResponse(r, q, failed), nil
 }
 
-func (a *API) metadataResponse(r *Request, q *wire.MetadataRequest, img *metadata.Image, failed map[string]model.ErrorCode) *wire.MetadataResponse {
+// autoCreatable names the topics asked for that do not exist and may be created. Before version 4 a client had no say in it.
+func (a *API) autoCreatable(r *Request, q *wire.MetadataRequest) (names []string) {
+	if a.Limits.NoAutoCreate || !q.AllowAutoTopicCreation {
+		return nil
+	}
+	for i := range q.Topics {
+		name := q.Topics[i].Name
+		if name != nil && q.Topics[i].TopicID.IsZero() && r.Image.Topic(*name) == nil && metadata.ValidateTopicName(*name) == nil && !slices.Contains(names, *name) {
+			names = append(names, *name)
+		}
+	}
+	return names
+}
+
+func (a *API) metadataResponse(r *Request, q *wire.MetadataRequest, failed map[string]model.ErrorCode) *wire.MetadataResponse {
+	img := r.Image
 	resp := wire.NewMetadataResponse()
 	resp.ClusterID = &img.ClusterID
 	resp.ControllerID = int32(a.controllerID(img))
@@ -32,9 +47,7 @@ func (a *API) metadataResponse(r *Request, q *wire.MetadataRequest, img *metadat
 		if !ok {
 			continue
 		}
-		mb := wire.NewMetadataResponseBroker()
-		mb.NodeID, mb.Host, mb.Port, mb.Rack = int32(b.ID), host, port, b.Rack
-		resp.Brokers = append(resp.Brokers, mb)
+		resp.Brokers = append(resp.Brokers, wire.MetadataResponseBroker{NodeID: int32(b.ID), Host: host, Port: port, Rack: b.Rack})
 	}
 	if r.Version >= 8 && q.IncludeClusterAuthorizedOperations {
 		resp.ClusterAuthorizedOperations = clusterOperations
@@ -55,13 +68,14 @@ func (a *API) metadataResponse(r *Request, q *wire.MetadataRequest, img *metadat
 		if want.Name != nil {
 			seen[*want.Name] = true
 		}
-		resp.Topics = append(resp.Topics, a.askedTopic(r, q, img, want, failed))
+		resp.Topics = append(resp.Topics, a.askedTopic(r, q, want, failed))
 	}
 	return &resp
 }
 
 // askedTopic answers one topic of the request, named or by id.
-func (a *API) askedTopic(r *Request, q *wire.MetadataRequest, img *metadata.Image, want *wire.MetadataRequestTopic, failed map[string]model.ErrorCode) wire.MetadataResponseTopic {
+func (a *API) askedTopic(r *Request, q *wire.MetadataRequest, want *wire.MetadataRequestTopic, failed map[string]model.ErrorCode) wire.MetadataResponseTopic {
+	img := r.Image
 	mt := wire.NewMetadataResponseTopic()
 	mt.Name = want.Name
 	switch {

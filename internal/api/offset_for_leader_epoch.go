@@ -8,7 +8,7 @@ import (
 // offsetForLeaderEpoch answers key 23: where the largest epoch not above the asked one ended, by which consumers and followers find
 // out that their log was cut (KIP-101, 279, 320).
 func offsetForLeaderEpoch(a *API, r *Request, q *wire.OffsetForLeaderEpochRequest) (*wire.OffsetForLeaderEpochResponse, error) {
-	resp := wire.NewOffsetForLeaderEpochResponse()
+	resp := wire.OffsetForLeaderEpochResponse{}
 	for i := range q.Topics {
 		qt := &q.Topics[i]
 		rt := wire.OffsetForLeaderEpochResponseTopic{Topic: qt.Topic}
