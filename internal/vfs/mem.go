@@ -202,14 +202,12 @@ func (m *Mem) Rename(oldName, newName string) error {
 	switch {
 	case n == nil:
 		return pathError("rename", oldName, fs.ErrNotExist)
+	case target != nil && target.entries != nil: // as package os, which spares callers the differences between systems
+		return pathError("rename", newName, fs.ErrExist)
 	case n == target:
 		return nil
-	case target != nil && n.entries == nil && target.entries != nil:
-		return pathError("rename", newName, syscall.EISDIR)
-	case target != nil && n.entries != nil && target.entries == nil:
+	case target != nil && n.entries != nil:
 		return pathError("rename", newName, syscall.ENOTDIR)
-	case target != nil && len(target.entries) > 0:
-		return pathError("rename", newName, syscall.ENOTEMPTY)
 	case slices.Contains(m.pathLocked(newName), n):
 		return pathError("rename", newName, fs.ErrInvalid)
 	}

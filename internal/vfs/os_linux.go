@@ -56,8 +56,11 @@ func control(f *os.File, op string, call func(fd int) error) error {
 			}
 		}
 	})
-	if err == nil && cerr != nil {
-		err = &os.PathError{Op: op, Path: f.Name(), Err: cerr}
+	if err != nil { // Control fails on a closed file only, with an error that package os keeps to itself
+		return &os.PathError{Op: op, Path: f.Name(), Err: os.ErrClosed}
 	}
-	return err
+	if cerr != nil {
+		return &os.PathError{Op: op, Path: f.Name(), Err: cerr}
+	}
+	return nil
 }

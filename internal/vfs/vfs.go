@@ -26,7 +26,8 @@ type FS interface {
 	Remove(name string) error
 	// RemoveAll deletes a tree; a missing one is no error.
 	RemoveAll(name string) error
-	// Rename moves a file or directory in one step: after a crash a replaced target is the old or the new one, never neither.
+	// Rename moves a file or directory in one step: after a crash a replaced file is the old or the new one, never neither. A
+	// directory is not replaced, even if it is empty.
 	Rename(oldName, newName string) error
 	// List returns the names in a directory, sorted.
 	List(dir string) ([]string, error)
