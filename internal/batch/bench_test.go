@@ -84,6 +84,9 @@ func BenchmarkParseHeader(b *testing.B) {
 
 // The produce path may not allocate, whatever the codec.
 func TestValidateDoesNotAllocate(t *testing.T) {
+	if raceEnabled {
+		t.Skip("counts allocations")
+	}
 	for _, codec := range allCodecs {
 		batch := sketch{records: keyed(someRecords(newRand(t, 30), 40)), codec: codec}.bytes(t)
 		r := plainRules()

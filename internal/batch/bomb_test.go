@@ -69,7 +69,7 @@ func TestDecompressionLimitIsAbsolute(t *testing.T) {
 // A bomb must be stopped without the memory it would fill.
 func TestBombsCostLittleMemory(t *testing.T) {
 	for _, codec := range []Codec{Gzip, Zstd} {
-		b := bomb(t, codec, 200<<20)
+		b := bomb(t, codec, 80<<20)
 		if len(b) > 1<<20 {
 			t.Fatalf("%v bomb of %d bytes", codec, len(b))
 		}
@@ -100,7 +100,7 @@ func TestClaimsCostLittleMemory(t *testing.T) {
 	lz4 := append(appendLZ4Header(nil), 1, 0, 0, 0, 0xff)
 	lz4[5] = 7 << 4 // blocks of 4 MiB
 	lz4[6] = lz4HeaderSum(lz4[4:6])
-	longRecord := binary.AppendVarint(nil, 200<<20)
+	longRecord := binary.AppendVarint(nil, 80<<20)
 	for name, c := range map[string]struct {
 		codec Codec
 		data  []byte

@@ -254,4 +254,3 @@ func (r *Rules) timestampRange() (oldest, newest int64) {
 	}
 	return oldest, newest
 }
-
