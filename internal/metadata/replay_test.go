@@ -387,7 +387,7 @@ func BenchmarkCreateTopicAmong10000(b *testing.B) {
 	img := manyTopics(b, 10_000)
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
-		id := model.UUID{9, byte(i), byte(i >> 8), byte(i >> 16), byte(i >> 24)}
+		id := model.UUID{0: byte(i), 1: byte(i >> 8), 2: byte(i >> 16), 15: 1}
 		if _, _, err := img.Apply(model.Offset(i+2), []Record{
 			&TopicRecord{Name: "new", TopicID: id}, &PartitionRecord{TopicID: id, Replicas: []int32{1}, ISR: []int32{1}, Leader: 1},
 		}); err != nil {

@@ -95,7 +95,8 @@ func (s *store) form(o Options) error {
 		return err
 	}
 	head := snapshotHead{Index: firstIndex, Term: firstTerm, ClusterID: s.id.ClusterID, Conf: &pb.ConfState{Voters: []uint64{s.id.voterID()}}}
-	if err := writeSnapshot(s.fs, s.dir, head, img); err != nil {
+	// The directory itself must not be forgotten, or all in it would be.
+	if err := errors.Join(s.fs.SyncDir(path.Dir(s.dir)), writeSnapshot(s.fs, s.dir, head, img)); err != nil {
 		return err
 	}
 	log, err := createLog(s.fs, s.dir, logBase{s.id, firstIndex, firstTerm}, func(*logFile) {})
