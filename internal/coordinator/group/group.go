@@ -65,7 +65,8 @@ type group struct {
 	joinPhase alarm // ends the joining
 	syncPhase alarm // ends the waiting for members that do not sync
 
-	recorded bool // the log holds a metadata record
+	recorded bool                     // the log holds a metadata record
+	saved    *wire.GroupMetadataValue // which is this, if there are static members in it
 	offsets  map[string]map[int32]committed
 }
 

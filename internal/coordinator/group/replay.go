@@ -3,6 +3,7 @@ package group
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/klamm/klamm/internal/wire"
@@ -66,11 +67,24 @@ func (s *state) replayGroup(id string, value []byte) error {
 		return nil
 	}
 	var v wire.GroupMetadataValue
-	if err := decodeVersioned(value, 4, &v); err != nil {
+	if err := decodeVersioned(bytes.Clone(value), 4, &v); err != nil { // members keep parts of it
 		return fmt.Errorf("group %q: %w", id, err)
 	}
-	s.open(id).replay(&v)
+	g := s.open(id)
+	g.recorded, g.saved = true, nil
+	if slices.ContainsFunc(v.Members, func(m wire.GroupMetadataValueMember) bool { return m.GroupInstanceID != nil }) {
+		g.saved = &v
+	}
+	if !s.serving || g.awaits(&v) {
+		g.replay(&v)
+	}
 	return nil
+}
+
+// awaits reports whether a record that was just appended is about the group's present generation. The other kind renews an earlier
+// generation with a new id for a static member, for the sake of the next load: see claim.
+func (g *group) awaits(v *wire.GroupMetadataValue) bool {
+	return len(v.Members) == 0 || v.Generation == g.generation && (g.phase == completing || g.phase == stable)
 }
 
 // replayTombstone ends a group. Offsets that are still there belong to a simple group from then on.
@@ -90,7 +104,6 @@ func (s *state) replayTombstone(id string) {
 func (g *group) replay(v *wire.GroupMetadataValue) {
 	known, leader := g.members, ""
 	g.members, g.order, g.instances = make(map[string]*member, len(v.Members)), nil, map[string]*member{}
-	g.recorded = true
 	g.generation = v.Generation
 	g.protocolType, g.protocol = nil, v.Protocol
 	if v.ProtocolType != "" {
@@ -106,7 +119,7 @@ func (g *group) replay(v *wire.GroupMetadataValue) {
 			m = memberFrom(vm, v.Protocol)
 		}
 		delete(known, vm.MemberID)
-		m.assignment = bytes.Clone(vm.Assignment)
+		m.assignment = vm.Assignment
 		g.add(m)
 	}
 	for _, gone := range known {
@@ -140,7 +153,7 @@ func memberFrom(v *wire.GroupMetadataValueMember, protocol *string) *member {
 		m.rebalanceTimeout = m.sessionTimeout
 	}
 	if protocol != nil {
-		m.protocols = []wire.JoinGroupRequestProtocol{{Name: *protocol, Metadata: bytes.Clone(v.Subscription)}}
+		m.protocols = []wire.JoinGroupRequestProtocol{{Name: *protocol, Metadata: v.Subscription}}
 	}
 	return m
 }

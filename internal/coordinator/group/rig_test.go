@@ -27,6 +27,7 @@ type rig struct {
 type namedCall struct {
 	name string
 	*call
+	on func(result) // takes the answer instead of the script's output
 }
 
 // counter is randomness that counts, which gives member ids that people can read.
@@ -67,7 +68,13 @@ func (r *rig) say(format string, args ...any) { r.out = append(r.out, fmt.Sprint
 
 // submit runs one request and notes every answer that comes of it.
 func (r *rig) submit(name string, c *call, e coordinator.Event[*state]) {
-	r.calls = append(r.calls, &namedCall{name, c})
+	r.calls = append(r.calls, &namedCall{name: name, call: c})
+	r.run(e.Step(r.st, r.now))
+}
+
+// send is submit for tests that take the answer themselves, now or later.
+func (r *rig) send(c *call, e coordinator.Event[*state], on func(result)) {
+	r.calls = append(r.calls, &namedCall{call: c, on: on})
 	r.run(e.Step(r.st, r.now))
 }
 
@@ -119,16 +126,24 @@ func (r *rig) advance(d time.Duration) {
 
 // collect notes the answers that have come.
 func (r *rig) collect() {
-	rest := r.calls[:0]
+	var rest, came []*namedCall
+	var results []result
 	for _, c := range r.calls {
 		select {
 		case res := <-c.done:
-			r.say("%s: %s", c.name, describeResult(res))
+			came, results = append(came, c), append(results, res)
 		default:
 			rest = append(rest, c)
 		}
 	}
 	r.calls = rest
+	for i, c := range came {
+		if c.on != nil {
+			c.on(results[i])
+			continue
+		}
+		r.say("%s: %s", c.name, describeResult(results[i]))
+	}
 }
 
 // check holds the state to what its fields promise.

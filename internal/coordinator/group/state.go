@@ -25,6 +25,7 @@ type state struct {
 	// retention rings when offsets have to be looked through for expired ones; sweep are the groups it has yet to look at.
 	retention alarm
 	sweep     []string
+	serving   bool // the load is over
 }
 
 func newState(config func() Config, rand io.Reader, logger *slog.Logger) *state {
@@ -89,6 +90,7 @@ func (s *state) remove(g *group) {
 
 // Loaded implements coordinator.Machine: sessions begin anew, since nobody could be heard before.
 func (s *state) Loaded(now time.Time) {
+	s.serving = true
 	for _, g := range s.sorted() {
 		for _, m := range g.order {
 			s.watch(g, m)

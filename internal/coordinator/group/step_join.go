@@ -115,7 +115,7 @@ func (s *state) joinNew(t *turn, g *group, r *joinRequest) {
 		s.replaceStatic(t, g, old, replacement{joinRequest: r, id: id})
 		return
 	}
-	s.admit(t, g, r, id)
+	s.claim(t, g, replacement{joinRequest: r, id: id}, func(t *turn) { s.admit(t, g, r, id) })
 }
 
 // newMemberID makes an id that nobody else has: the name the client gave and a random UUID.

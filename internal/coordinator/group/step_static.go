@@ -26,13 +26,61 @@ func (s *state) replaceStatic(t *turn, g *group, old *member, r replacement) {
 		s.replaceQuietly(t, g, old, r)
 		return
 	}
-	s.fence(t, g, old)
-	next.session, next.synced = alarm{}, false
-	s.watch(g, next)
-	g.swap(old, next)
-	s.heard(next, t.now)
-	g.park(next, r.call, t)
-	s.rebalance(t, g)
+	s.claim(t, g, r, func(t *turn) {
+		s.fence(t, g, old)
+		m := next
+		if g.instances[*old.instance] == old {
+			g.swap(old, next)
+		} else { // the group was stable, and the replay of the claim has put the new id in the old one's place
+			m = g.instances[*old.instance]
+			m.take(r.joinRequest)
+		}
+		s.watch(g, m)
+		s.heard(m, t.now)
+		g.park(m, r.call, t)
+		s.rebalance(t, g)
+	})
+}
+
+// claim does a join that gives a new id to an instance. When the log knows the instance by another id, it is told the new one first: a
+// coordinator that loads before the next generation is written would take the client for its own former self and fence it, for good.
+// Kafka has that gap.
+func (s *state) claim(t *turn, g *group, r replacement, join func(*turn)) {
+	rec, ok := g.rewritten(r)
+	if !ok {
+		join(t)
+		return
+	}
+	t.records = append(t.records, rec)
+	t.then = func(err error) []coordinator.Reply {
+		if err != nil {
+			return []coordinator.Reply{reply{r.call, joinError(metadataError(err), r.q.MemberID)}}
+		}
+		after := &turn{now: t.now}
+		join(after)
+		return append(after.answers, after.replies...)
+	}
+}
+
+// rewritten is the last record with the new id for an instance that it has by another.
+func (g *group) rewritten(r replacement) (coordinator.Record, bool) {
+	if g.saved == nil {
+		return coordinator.Record{}, false
+	}
+	i := slices.IndexFunc(g.saved.Members, func(m wire.GroupMetadataValueMember) bool {
+		return m.GroupInstanceID != nil && *m.GroupInstanceID == *r.q.GroupInstanceID
+	})
+	if i < 0 {
+		return coordinator.Record{}, false
+	}
+	v := *g.saved
+	v.Members = slices.Clone(v.Members)
+	m := &v.Members[i]
+	if v.Leader != nil && *v.Leader == m.MemberID {
+		v.Leader = &r.id
+	}
+	m.MemberID, m.ClientID, m.ClientHost = r.id, r.client.ID, r.client.Host
+	return coordinator.Record{Key: groupKey(g.id), Value: wire.AppendVersioned(nil, metadataValue, &v)}, true
 }
 
 // swap puts next where old was.
