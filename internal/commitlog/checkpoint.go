@@ -28,7 +28,10 @@ const (
 
 var errBadCheckpoint = errors.New("checkpoint file is damaged")
 
-func castagnoli(b []byte) uint32 { return crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)) }
+// crcTable is read-only.
+var crcTable = crc32.MakeTable(crc32.Castagnoli)
+
+func castagnoli(b []byte) uint32 { return crc32.Checksum(b, crcTable) }
 
 // offsetEntry is a line of a per-directory checkpoint.
 type offsetEntry struct {

@@ -4,6 +4,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
+	"math"
+	"slices"
 
 	"github.com/klamm/klamm/internal/model"
 )
@@ -15,6 +18,8 @@ const (
 	cleanStateMagic   = "KLMCLEAN"
 	cleanStateVersion = 1
 	cleanStateLimit   = 512 << 20
+
+	flagDense = 1
 )
 
 var errBadCleanState = errors.New("clean state is damaged")
@@ -25,7 +30,12 @@ type logState struct {
 	start    model.Offset
 	end      model.Offset
 	unstable model.Offset // first offset of the oldest open transaction, NoOffset without one
-	hasState bool         // there are producers: their snapshot stands at end
+	// producersAt is where the snapshot of the present producers is, and snapshotAt where one is that no segment begins at; NoOffset
+	// without one.
+	producersAt, snapshotAt model.Offset
+
+	dense    bool         // see place.dense
+	maxRel   uint32       // of the batch with the active segment's largest timestamp: its last offset, relative to the segment's base
 	epochs   []EpochStart
 	segments []segmentState // by base; the last is the active one
 }
@@ -33,20 +43,26 @@ type logState struct {
 type segmentState struct {
 	base         model.Offset
 	size         int64
-	maxTimestamp int64 // ms, -1 without a record
+	maxTimestamp int64 // ms, -1 without a record, unknownTime when nobody has looked it up
 }
 
-// encodeCleanState renders the file: magic, version, number of logs, logs, CRC-32C. Numbers are unsigned varints unless noted.
-func encodeCleanState(states map[string]*logState) []byte {
-	b := append([]byte(cleanStateMagic), cleanStateVersion)
-	b = binary.AppendUvarint(b, uint64(len(states)))
+// encodeCleanState renders the file: magic, version, CRC-32C of the recovery point file it goes with, number of logs, logs, CRC-32C.
+// Numbers are unsigned varints unless noted. states are encoded logs by directory name.
+func encodeCleanState(states map[string][]byte, points uint32) []byte {
+	size := len(cleanStateMagic) + 16
 	for name, s := range states {
+		size += len(name) + len(s) + 8
+	}
+	b := append(make([]byte, 0, size), cleanStateMagic...)
+	b = append(b, cleanStateVersion)
+	b = binary.BigEndian.AppendUint32(b, points)
+	b = binary.AppendUvarint(b, uint64(len(states)))
+	for _, name := range slices.Sorted(maps.Keys(states)) {
+		s := states[name]
 		b = binary.AppendUvarint(b, uint64(len(name)))
 		b = append(b, name...)
-		mark := len(b)
-		b = append(b, 0, 0, 0, 0) // length of the log's state
-		b = s.append(b)
-		binary.BigEndian.PutUint32(b[mark:], uint32(len(b)-mark-4))
+		b = binary.AppendUvarint(b, uint64(len(s)))
+		b = append(b, s...)
 	}
 	return binary.BigEndian.AppendUint32(b, castagnoli(b))
 }
@@ -56,11 +72,14 @@ func (s *logState) append(b []byte) []byte {
 	b = binary.AppendUvarint(b, uint64(s.start))
 	b = binary.AppendUvarint(b, uint64(s.end))
 	b = binary.AppendVarint(b, int64(s.unstable))
-	if s.hasState {
-		b = append(b, 1)
-	} else {
-		b = append(b, 0)
+	var flags byte
+	if s.dense {
+		flags |= flagDense
 	}
+	b = append(b, flags)
+	b = binary.AppendVarint(b, int64(s.producersAt))
+	b = binary.AppendVarint(b, int64(s.snapshotAt))
+	b = binary.AppendUvarint(b, uint64(s.maxRel))
 	b = binary.AppendUvarint(b, uint64(len(s.epochs)))
 	for _, e := range s.epochs {
 		b = binary.AppendUvarint(b, uint64(e.Epoch))
@@ -76,25 +95,25 @@ func (s *logState) append(b []byte) []byte {
 }
 
 // decodeCleanState checks the file and splits it into the encoded states of the logs, by directory name. They alias b.
-func decodeCleanState(b []byte) (map[string][]byte, error) {
-	const head = len(cleanStateMagic) + 1
-	if len(b) < head+4 || string(b[:len(cleanStateMagic)]) != cleanStateMagic || b[head-1] != cleanStateVersion {
+func decodeCleanState(b []byte, points uint32) (map[string][]byte, error) {
+	const version = len(cleanStateMagic)
+	const head = version + 1 + 4
+	if len(b) < head+4 || string(b[:version]) != cleanStateMagic || b[version] != cleanStateVersion {
 		return nil, errBadCleanState
 	}
 	body, sum := b[:len(b)-4], binary.BigEndian.Uint32(b[len(b)-4:])
 	if castagnoli(body) != sum {
 		return nil, fmt.Errorf("%w: checksum does not match", errBadCleanState)
 	}
+	if binary.BigEndian.Uint32(b[version+1:]) != points {
+		return nil, fmt.Errorf("%w: the recovery points are of another shutdown", errBadCleanState)
+	}
 	d := stateReader{b: body[head:]}
 	n := d.count()
 	states := make(map[string][]byte, n)
 	for range n {
 		name := string(d.bytes(d.uvarint()))
-		length := d.bytes(4)
-		if d.bad {
-			return nil, errBadCleanState
-		}
-		states[name] = d.bytes(uint64(binary.BigEndian.Uint32(length)))
+		states[name] = d.bytes(d.uvarint())
 	}
 	if d.bad || len(d.b) != 0 {
 		return nil, errBadCleanState
@@ -110,8 +129,11 @@ func decodeLogState(b []byte) (*logState, error) {
 	s.start = model.Offset(d.uvarint())
 	s.end = model.Offset(d.uvarint())
 	s.unstable = model.Offset(d.varint())
-	flag := d.bytes(1)
-	s.hasState = !d.bad && flag[0] != 0
+	if flags := d.bytes(1); !d.bad {
+		s.dense = flags[0]&flagDense != 0
+	}
+	s.producersAt, s.snapshotAt = model.Offset(d.varint()), model.Offset(d.varint())
+	s.maxRel = uint32(min(d.uvarint(), math.MaxUint32))
 	n := d.count()
 	s.epochs = make([]EpochStart, n)
 	for i := range s.epochs {

@@ -3,6 +3,7 @@ package commitlog
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"syscall"
 
@@ -69,3 +70,5 @@ func noSpace(err error) bool {
 }
 
 func notExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }
+
+func isEOF(err error) bool { return errors.Is(err, io.EOF) }

@@ -149,6 +149,17 @@ func (c *fileCache) sweep() int {
 	return len(c.mu.files)
 }
 
+// closeAll closes every file but those in the middle of being read, which close themselves.
+func (c *fileCache) closeAll() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, f := range c.mu.files {
+		f.slot.open.CompareAndSwap(f, nil)
+		f.unref()
+	}
+	c.mu.files = nil
+}
+
 // drop takes the slot's file out of the cache: whoever still uses it keeps it, nobody new gets it. It reports whether it was unused
 // (or not open at all).
 func (c *fileCache) drop(s *fileSlot) (unused bool) {

@@ -2,11 +2,10 @@ package commitlog
 
 import (
 	"encoding/binary"
-	"errors"
-	"io"
-	"sort"
-	"sync"
 	"sync/atomic"
+
+	"github.com/klamm/klamm/internal/batch"
+	"github.com/klamm/klamm/internal/model"
 )
 
 // The offset index and the time index of a segment are two sparse sorted lists with an entry about every index.interval.bytes. Their
@@ -49,168 +48,25 @@ func readTimeEntry(b []byte) timeEntry {
 	return timeEntry{ts: int64(binary.BigEndian.Uint64(b)), rel: binary.BigEndian.Uint32(b[8:])}
 }
 
-// segIndex is the pair of indexes of one segment.
-type segIndex struct {
-	mu sync.Mutex
-	// Guarded by mu. The file counts only grow; entries below them never change while this object lives.
-	offsetsInFile int
-	timesInFile   int
-	offsets       []batchEntry // behind the file's
-	times         []timeEntry
-	lastTime      timeEntry // the last entry anywhere; ts is -1 without one
+// indexer decides which batches of a segment get an entry, the way Kafka does: one whenever more than interval bytes came since the last.
+type indexer struct {
+	since   int64     // bytes since the last entry
+	maxTime timeEntry // the largest timestamp so far, and the first batch that has it; ts is -1 without one
 }
 
-func newSegIndex() *segIndex { return &segIndex{lastTime: timeEntry{ts: -1}} }
+func newIndexer() indexer { return indexer{maxTime: timeEntry{ts: -1}} }
 
-// add notes a batch, and the largest timestamp so far if it is news.
-func (x *segIndex) add(e batchEntry, t timeEntry) {
-	x.mu.Lock()
-	x.offsets = append(x.offsets, e)
-	x.addTimeLocked(t)
-	x.mu.Unlock()
-}
-
-// addTime notes the largest timestamp of a segment that is being sealed, so that retention finds it in the last entry.
-func (x *segIndex) addTime(t timeEntry) {
-	x.mu.Lock()
-	x.addTimeLocked(t)
-	x.mu.Unlock()
-}
-
-func (x *segIndex) addTimeLocked(t timeEntry) {
-	if t.ts > x.lastTime.ts && (x.timesInFile+len(x.times) == 0 || t.rel >= x.lastTime.rel) {
-		x.times = append(x.times, t)
-		x.lastTime = t
+// note takes in the batch at pos and adds it to the index when it is due one.
+func (w *indexer) note(x *segIndex, base model.Offset, h *batch.Header, pos int64, interval int) {
+	rel := uint32(h.LastOffset() - base)
+	if h.MaxTimestamp > w.maxTime.ts {
+		w.maxTime = timeEntry{ts: h.MaxTimestamp, rel: rel}
 	}
-}
-
-// full reports whether an index file would grow over limit bytes. As in Kafka the time index keeps one place for the seal.
-func (x *segIndex) full(limit int) bool {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.offsetsInFile+len(x.offsets) >= limit/offsetEntrySize || x.timesInFile+len(x.times) >= limit/timeEntrySize-1
-}
-
-// pending is the number of entries that are only in memory.
-func (x *segIndex) pending() int {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return len(x.offsets) + len(x.times)
-}
-
-// flush writes the entries in memory behind those in the files. Callers hold Log.mu: there is one flush at a time, and entries
-// added meanwhile stay for the next.
-func (x *segIndex) flush(offsets, times io.WriterAt) error {
-	x.mu.Lock()
-	newOffsets, newTimes := x.offsets, x.times
-	atOffset, atTime := x.offsetsInFile, x.timesInFile
-	x.mu.Unlock()
-	if len(newOffsets) > 0 {
-		b := make([]byte, 0, len(newOffsets)*offsetEntrySize)
-		for _, e := range newOffsets {
-			b = e.append(b)
-		}
-		if _, err := offsets.WriteAt(b, int64(atOffset)*offsetEntrySize); err != nil {
-			return err
-		}
+	if w.since > int64(interval) {
+		x.addLocked(batchEntry{rel: rel, pos: uint32(pos)}, w.maxTime)
+		w.since = 0
 	}
-	if len(newTimes) > 0 {
-		b := make([]byte, 0, len(newTimes)*timeEntrySize)
-		for _, e := range newTimes {
-			b = e.append(b)
-		}
-		if _, err := times.WriteAt(b, int64(atTime)*timeEntrySize); err != nil {
-			return err
-		}
-	}
-	x.mu.Lock()
-	x.offsetsInFile += len(newOffsets)
-	x.timesInFile += len(newTimes)
-	x.offsets = x.offsets[len(newOffsets):]
-	x.times = x.times[len(newTimes):]
-	if len(x.offsets) == 0 {
-		x.offsets = nil
-	}
-	if len(x.times) == 0 {
-		x.times = nil
-	}
-	x.mu.Unlock()
-	return nil
-}
-
-// floorOffset finds the last entry at or below rel. file is asked for only when memory does not hold the answer.
-func (x *segIndex) floorOffset(rel uint32, file func() (*openFile, error)) (batchEntry, bool, error) {
-	x.mu.Lock()
-	inFile := x.offsetsInFile
-	if n := len(x.offsets); n > 0 && x.offsets[0].rel <= rel {
-		i := sort.Search(n, func(i int) bool { return x.offsets[i].rel > rel })
-		e := x.offsets[i-1]
-		x.mu.Unlock()
-		return e, true, nil
-	}
-	x.mu.Unlock()
-	b, ok, err := searchFile(inFile, offsetEntrySize, file, func(b []byte) bool { return readBatchEntry(b).rel > rel })
-	if err != nil || !ok {
-		return batchEntry{}, false, err
-	}
-	return readBatchEntry(b[:]), true, nil
-}
-
-// lowerTime finds the last entry with a timestamp below ts: every record up to it is too old for a search of ts.
-func (x *segIndex) lowerTime(ts int64, file func() (*openFile, error)) (timeEntry, bool, error) {
-	x.mu.Lock()
-	inFile := x.timesInFile
-	if n := len(x.times); n > 0 && x.times[0].ts < ts {
-		i := sort.Search(n, func(i int) bool { return x.times[i].ts >= ts })
-		e := x.times[i-1]
-		x.mu.Unlock()
-		return e, true, nil
-	}
-	x.mu.Unlock()
-	b, ok, err := searchFile(inFile, timeEntrySize, file, func(b []byte) bool { return readTimeEntry(b).ts >= ts })
-	if err != nil || !ok {
-		return timeEntry{}, false, err
-	}
-	return readTimeEntry(b[:]), true, nil
-}
-
-// searchFile finds the last of n entries that after does not hold for, reading as it goes: some eighteen small reads from the page
-// cache for the index of a full gigabyte, and nothing kept in memory.
-func searchFile(n, size int, file func() (*openFile, error), after func(entry []byte) bool) (entry [timeEntrySize]byte, ok bool, err error) {
-	if n == 0 {
-		return entry, false, nil
-	}
-	f, err := file()
-	if err != nil {
-		return entry, false, err
-	}
-	defer f.unref()
-	var buf [timeEntrySize]byte
-	lo, hi := 0, n // entries below lo qualify, those from hi on do not
-	for lo < hi {
-		mid := int(uint(lo+hi) >> 1)
-		if err := readFull(f, buf[:size], int64(mid)*int64(size)); err != nil {
-			return entry, false, err
-		}
-		if after(buf[:size]) {
-			hi = mid
-		} else {
-			lo, entry = mid+1, buf
-		}
-	}
-	return entry, lo > 0, nil
-}
-
-// readFull reads len(b) bytes at pos; less is io.ErrUnexpectedEOF.
-func readFull(f io.ReaderAt, b []byte, pos int64) error {
-	n, err := f.ReadAt(b, pos)
-	if n == len(b) {
-		return nil
-	}
-	if err == nil || errors.Is(err, io.EOF) {
-		return io.ErrUnexpectedEOF
-	}
-	return err
+	w.since += int64(h.Size())
 }
 
 // recentBatches remembers where the last batches of a segment end, so that readers at the tail need neither index nor disk. A slot

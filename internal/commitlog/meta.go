@@ -120,30 +120,39 @@ func encodePartitionMeta(id model.TopicID) []byte {
 
 var errBadPartitionMeta = errors.New("partition.metadata is damaged")
 
-func decodePartitionMeta(b []byte) (model.TopicID, error) {
+// partitionMeta is the content of partition.metadata.
+type partitionMeta struct {
+	topic model.TopicID
+	ours  bool // written by this program, not by Kafka
+}
+
+func decodePartitionMeta(b []byte) (partitionMeta, error) {
+	var m partitionMeta
 	rest, ok := strings.CutPrefix(string(b), "version: ")
 	if !ok {
-		return model.TopicID{}, errBadPartitionMeta
+		return m, errBadPartitionMeta
 	}
 	version, rest, _ := strings.Cut(rest, "\n")
 	if n, err := strconv.Atoi(strings.TrimSpace(version)); err != nil || n < 0 {
-		return model.TopicID{}, errBadPartitionMeta
+		return m, errBadPartitionMeta
 	}
-	rest, ok = strings.CutPrefix(rest, "topic_id: ")
-	if !ok {
-		return model.TopicID{}, errBadPartitionMeta
+	if rest, ok = strings.CutPrefix(rest, "topic_id: "); !ok {
+		return m, errBadPartitionMeta
 	}
 	text, rest, _ := strings.Cut(rest, "\n")
 	if rest != "" {
-		if sum, ok := strings.CutPrefix(rest, "crc32c: "); !ok || sum != fmt.Sprintf("%08x\n", castagnoli(b[:len(b)-len(rest)])) {
-			return model.TopicID{}, errBadPartitionMeta
+		sum, ok := strings.CutPrefix(rest, "crc32c: ")
+		if !ok || sum != fmt.Sprintf("%08x\n", castagnoli(b[:len(b)-len(rest)])) {
+			return m, errBadPartitionMeta
 		}
+		m.ours = true
 	}
 	id, err := model.ParseUUID(strings.TrimSpace(text))
 	if err != nil || id.IsZero() {
-		return model.TopicID{}, errBadPartitionMeta
+		return m, errBadPartitionMeta
 	}
-	return id, nil
+	m.topic = id
+	return m, nil
 }
 
 // cleanMarker is Kafka's .kafka_cleanshutdown (KIP-966): the epoch under which the broker was registered when it stopped.

@@ -39,11 +39,11 @@ const (
 	cleanStateFile    = ".klamm_cleanstate" // ours; see docs/format/clean-state.md
 )
 
-// Directories that are on their way out: topic-0.<32 hex digits>-delete.
-const (
-	deleteDirSuffix = "-delete"
-	strayDirSuffix  = "-stray"
-)
+// deleteDirSuffix ends the names of directories that are on their way out: topic-0.<32 hex digits>-delete. Kafka's "-stray" ones are left alone.
+const deleteDirSuffix = "-delete"
+
+// metadataTopic is Kafka's metadata log, which may lie in a directory taken over from it. It is no partition of ours.
+const metadataTopic = "__cluster_metadata"
 
 const (
 	offsetDigits = 20
@@ -111,5 +111,5 @@ func deleteDirName(tp model.TopicPartition, unique model.UUID) string {
 
 // onItsWayOut recognises directories whose deletion was interrupted.
 func onItsWayOut(name string) bool {
-	return strings.HasSuffix(name, deleteDirSuffix) || strings.HasSuffix(name, strayDirSuffix)
+	return strings.HasSuffix(name, deleteDirSuffix) && strings.Contains(name, ".")
 }

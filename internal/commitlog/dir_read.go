@@ -1,0 +1,185 @@
+package commitlog
+
+import (
+	"errors"
+	"os"
+	"path"
+	"slices"
+	"sync"
+
+	"github.com/klamm/klamm/internal/model"
+	"github.com/klamm/klamm/internal/vfs"
+)
+
+// leftBehind is what the last run left about the logs that this one has not opened yet. Guarded by Dir.mu once the directory is open.
+type leftBehind struct {
+	clean          map[string][]byte // encoded states by directory; nil after a crash
+	recoveryPoints map[model.TopicPartition]model.Offset
+	starts         map[model.TopicPartition]model.Offset
+	highWatermarks map[model.TopicPartition]model.Offset
+	cleaned        map[model.TopicPartition]model.Offset
+}
+
+// forget drops what is known of a log, once it is open or gone.
+func (b *leftBehind) forget(tp model.TopicPartition) {
+	delete(b.clean, tp.String())
+	delete(b.recoveryPoints, tp)
+	delete(b.starts, tp)
+	delete(b.highWatermarks, tp)
+	delete(b.cleaned, tp)
+}
+
+// readAll reads everything that OpenDir has to know, and takes away the marks of a clean shutdown: they hold for one start.
+func (d *Dir) readAll() error {
+	var err error
+	if d.identity, err = loadIdentity(d.env, d.o); err != nil {
+		return err
+	}
+	points, err := d.readCheckpoint(recoveryPointFile, &d.left.recoveryPoints)
+	if err != nil {
+		return err
+	}
+	for name, m := range map[string]*map[model.TopicPartition]model.Offset{
+		logStartFile: &d.left.starts, highWatermarkFile: &d.left.highWatermarks, cleanerFile: &d.left.cleaned,
+	} {
+		if _, err := d.readCheckpoint(name, m); err != nil {
+			return err
+		}
+	}
+	if err := d.readCleanMarks(points); err != nil {
+		return err
+	}
+	return d.findLogs()
+}
+
+// readCheckpoint reads one checkpoint file. One that is damaged counts as missing, which costs time only.
+func (d *Dir) readCheckpoint(name string, m *map[model.TopicPartition]model.Offset) (content []byte, err error) {
+	*m = map[model.TopicPartition]model.Offset{}
+	b, err := vfs.ReadFile(d.env.FS, d.o.Path+"/"+name, checkpointLimit)
+	if notExist(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	entries, err := decodeOffsets(b)
+	if err != nil {
+		d.report(Event{Kind: EventCheckpointBad, Name: name, Err: err})
+		return nil, nil
+	}
+	*m = entries
+	return b, nil
+}
+
+// readCleanMarks reads and removes the clean state and the marker. The state only counts if the recovery points are those it was written
+// with: should Kafka have used the directory in between, it has changed them.
+func (d *Dir) readCleanMarks(points []byte) error {
+	d.cleanEpoch = -1
+	state, err1 := vfs.ReadFile(d.env.FS, d.o.Path+"/"+cleanStateFile, cleanStateLimit)
+	mark, err2 := vfs.ReadFile(d.env.FS, d.o.Path+"/"+cleanMarkerFile, 1<<16)
+	for _, err := range []error{err1, err2} {
+		if err != nil && !notExist(err) {
+			return err
+		}
+	}
+	if err1 != nil && err2 != nil {
+		return nil
+	}
+	if err2 == nil {
+		d.cleanEpoch = decodeCleanMarker(mark)
+	}
+	if err1 == nil && err2 == nil {
+		logs, err := decodeCleanState(state, castagnoli(points))
+		if err != nil {
+			d.report(Event{Kind: EventCheckpointBad, Name: cleanStateFile, Err: err})
+		}
+		d.left.clean = logs
+	}
+	for _, name := range []string{cleanStateFile, cleanMarkerFile} {
+		if err := d.env.FS.Remove(d.o.Path + "/" + name); err != nil && !notExist(err) {
+			return err
+		}
+	}
+	return d.env.FS.SyncDir(d.o.Path)
+}
+
+// findLogs lists the partitions' directories and lets the remains of deleted ones go.
+func (d *Dir) findLogs() error {
+	names, err := d.env.FS.List(d.o.Path)
+	if err != nil {
+		return err
+	}
+	var unread []int
+	for _, name := range names {
+		tp, ok := parsePartitionDir(name)
+		if !ok || tp.Topic == metadataTopic {
+			continue
+		}
+		f := FoundLog{TP: tp}
+		if state := d.left.clean[name]; len(state) >= len(f.TopicID) {
+			copy(f.TopicID[:], state)
+		} else {
+			unread = append(unread, len(d.found))
+		}
+		d.found = append(d.found, f)
+	}
+	if err := d.readTopicIDs(unread); err != nil {
+		return err
+	}
+	slices.SortFunc(d.found, func(a, b FoundLog) int { return comparePartitions(a.TP, b.TP) })
+	return nil
+}
+
+// doomedDirs lists directories whose removal was interrupted.
+func (d *Dir) doomedDirs() []string {
+	names, err := d.env.FS.List(d.o.Path)
+	if err != nil {
+		return nil
+	}
+	var doomed []string
+	for _, name := range names {
+		if onItsWayOut(name) {
+			doomed = append(doomed, path.Join(d.o.Path, name))
+		}
+	}
+	return doomed
+}
+
+// readTopicIDs reads partition.metadata of found logs, several at a time.
+func (d *Dir) readTopicIDs(which []int) error {
+	errs := make([]error, d.o.RecoveryThreads)
+	var wg sync.WaitGroup
+	for t := range d.o.RecoveryThreads {
+		wg.Go(func() {
+			for i := t; i < len(which); i += d.o.RecoveryThreads {
+				f := &d.found[which[i]]
+				meta, err := readPartitionMeta(d.env.FS, d.o.Path+"/"+f.TP.String())
+				if err != nil && !errors.Is(err, errBadPartitionMeta) {
+					errs[t] = err
+					return
+				}
+				f.TopicID = meta.topic
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// readPartitionMeta reads whose directory a partition's is. errBadPartitionMeta when it is not known.
+func readPartitionMeta(fsys vfs.FS, dir string) (partitionMeta, error) {
+	f, err := fsys.OpenFile(dir+"/"+partitionMetaFile, os.O_RDONLY, 0)
+	if notExist(err) {
+		return partitionMeta{}, errBadPartitionMeta
+	}
+	if err != nil {
+		return partitionMeta{}, err
+	}
+	defer f.Close()
+	var room [512]byte
+	n, err := f.ReadAt(room[:], 0)
+	if err != nil && !isEOF(err) {
+		return partitionMeta{}, err
+	}
+	return decodePartitionMeta(room[:n])
+}

@@ -1,0 +1,162 @@
+package commitlog
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/klamm/klamm/internal/model"
+)
+
+// opening is what is known of a log before it is opened.
+type opening struct {
+	clean         []byte       // its encoded state, nil after a crash
+	recoveryPoint model.Offset // 0 when it is not known
+	start         model.Offset
+	highWatermark model.Offset
+	compacted     bool // the cleaner has been at it
+}
+
+func (d *Dir) opening(tp model.TopicPartition) opening {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	_, compacted := d.left.cleaned[tp]
+	return opening{
+		clean: d.left.clean[tp.String()], recoveryPoint: d.left.recoveryPoints[tp], start: d.left.starts[tp],
+		highWatermark: d.left.highWatermarks[tp], compacted: compacted,
+	}
+}
+
+// openLog opens a log the fast way from the clean state, by recovery after a crash, or anew.
+func (d *Dir) openLog(o LogOptions) (*Log, error) {
+	l := &Log{
+		place: &place{disk: d.disk, tp: o.TP, path: d.o.Path + "/" + o.TP.String()},
+		care:  d, topicID: o.TopicID, onDurable: o.OnDurable,
+	}
+	l.mu.snapshotAt = model.NoOffset
+	l.unstable.Store(int64(model.NoOffset))
+	l.dense.Store(true)
+	l.SetConfig(o.Config)
+	op := d.opening(o.TP)
+	if op.compacted {
+		l.dense.Store(false)
+	}
+	err := l.open(op)
+	if err != nil {
+		return nil, l.at(model.NoOffset, err)
+	}
+	l.highWatermark.Store(int64(min(max(op.highWatermark, l.Start()), l.End())))
+	l.checkLocked()
+	return l, nil
+}
+
+func (l *Log) open(op opening) error {
+	if op.clean != nil {
+		state, err := decodeLogState(op.clean)
+		if err == nil {
+			return l.openClean(state)
+		}
+		l.report(Event{Kind: EventCheckpointBad, TP: l.tp, Name: cleanStateFile, Err: err})
+	}
+	names, err := l.env.FS.List(l.path)
+	if notExist(err) {
+		return l.create()
+	}
+	if err != nil {
+		return l.failed(err)
+	}
+	if err := l.checkTopic(); err != nil {
+		return err
+	}
+	r := recovery{Log: l, left: op}
+	return r.run(names)
+}
+
+// openClean takes over what Close noted. No file is opened.
+func (l *Log) openClean(state *logState) error {
+	if state.topicID != l.topicID {
+		return fmt.Errorf("%w: %v on disk, %v wanted", ErrTopicIDMismatch, state.topicID, l.topicID)
+	}
+	if !state.dense {
+		l.dense.Store(false)
+	}
+	cfg := l.config.Load()
+	v := &view{segments: make([]*segment, len(state.segments))}
+	for i, g := range state.segments {
+		s := newSegment(l.place, g.base, cfg.Segment.IndexIntervalBytes)
+		s.adopt(g.size, state.end)
+		if i+1 < len(state.segments) {
+			s.trustedEnd = state.segments[i+1].base
+		}
+		s.maxTime.Store(g.maxTimestamp)
+		v.segments[i] = s
+	}
+	active := v.active()
+	if t := active.maxTime.Load(); t >= 0 {
+		active.w.indexer.maxTime = timeEntry{ts: t, rel: state.maxRel}
+	}
+	l.segments.Store(v)
+	l.start.Store(int64(state.start))
+	l.end.Store(int64(state.end))
+	l.durable.Store(int64(state.end))
+	l.unstable.Store(int64(state.unstable))
+	l.mu.recoveryPoint, l.mu.wantStart = state.end, state.start
+	l.mu.epochs.entries = state.epochs
+	l.mu.producers.unread = state.producersAt != model.NoOffset
+	l.mu.producers.readAt, l.mu.snapshotAt = state.producersAt, state.snapshotAt
+	if max(state.producersAt, state.snapshotAt) < active.base {
+		l.mu.sinceSnapshot = active.size.Load()
+	}
+	return nil
+}
+
+// adopt takes size bytes of an earlier run as they are: durable, complete, and to be checked before they are served. They end at end.
+func (s *segment) adopt(size int64, end model.Offset) {
+	s.size.Store(size)
+	s.trusted, s.trustedEnd = size, end
+	s.w.synced = size
+}
+
+// create makes a new log. Its names become durable with the first commit or checkpoint.
+func (l *Log) create() error {
+	if err := l.env.FS.MkdirAll(l.path, dirPerm); err != nil {
+		return l.failed(err)
+	}
+	if err := l.writeFile(l.path+"/"+partitionMetaFile, encodePartitionMeta(l.topicID)); err != nil {
+		return err
+	}
+	l.mu.newDir = true
+	return l.beginAt(0)
+}
+
+// beginAt gives the log one empty segment at an offset, and nothing else.
+func (l *Log) beginAt(base model.Offset) error {
+	s, err := l.createSegment(base)
+	if err != nil {
+		return err
+	}
+	l.segments.Store(&view{segments: []*segment{s}})
+	l.start.Store(int64(base))
+	l.end.Store(int64(base))
+	l.durable.Store(int64(base))
+	l.mu.recoveryPoint, l.mu.wantStart, l.mu.newNames = base, base, true
+	l.touch()
+	return nil
+}
+
+// checkTopic holds partition.metadata against the topic this log is opened for. If the file is missing or damaged, the caller knows best
+// whose directory it is: the file is written again.
+func (l *Log) checkTopic() error {
+	id, err := readPartitionMeta(l.env.FS, l.path)
+	switch {
+	case errors.Is(err, errBadPartitionMeta):
+		l.report(Event{Kind: EventCheckpointBad, TP: l.tp, Name: partitionMetaFile, Err: err})
+		return l.writeFile(l.path+"/"+partitionMetaFile, encodePartitionMeta(l.topicID))
+	case err != nil:
+		return l.failed(err)
+	case id.topic != l.topicID:
+		return fmt.Errorf("%w: %v on disk, %v wanted", ErrTopicIDMismatch, id.topic, l.topicID)
+	case !id.ours:
+		l.dense.Store(false)
+	}
+	return nil
+}

@@ -1,0 +1,331 @@
+package commitlog
+
+import (
+	"errors"
+	"math"
+	"sync/atomic"
+	"time"
+
+	"github.com/klamm/klamm/internal/model"
+)
+
+// errGone says that a segment's files were deleted since the reader took its view. A newer view has the answer.
+var errGone = errors.New("segment was deleted")
+
+// unknownTime stands for a largest timestamp that nobody has looked up yet.
+const unknownTime = math.MinInt64
+
+// segment is one piece of a log: a .log file and its indexes, named by the offset of the first record it may hold.
+//
+// A segment is active (the last of its log, appended to), sealed (never written again) or deleted (out of every view, its files renamed
+// or gone). What an object says about positions stays true for its life: truncating and compacting make another object.
+type segment struct {
+	*place
+	base     model.Offset
+	interval int // index.interval.bytes when the segment was opened
+
+	data, offsetsFile, timesFile fileSlot
+
+	size    atomic.Int64 // bytes of whole batches; grows after the bytes are written and before the log's end moves
+	maxTime atomic.Int64 // the largest timestamp (ms), -1 without one, or unknownTime
+	recent  atomic.Pointer[recentBatches]
+
+	index  segIndex
+	aborts abortIndex
+
+	// trusted is the position from which on this run wrote or checked the bytes itself, and trustedEnd the offset of the batch there. What
+	// lies before is checked when it is read.
+	trusted    int64
+	trustedEnd model.Offset
+	checks     atomic.Pointer[checks]
+
+	w segmentWriter // guarded by Log.mu
+}
+
+// segmentWriter is what only the writer of a log needs to know of a segment.
+type segmentWriter struct {
+	file    *openFile // held from the first append until a sync has covered the last
+	synced  int64     // bytes known to be durable
+	indexer indexer
+	// firstTime is the largest timestamp of the first batch, from which on the segment's age counts (-1: there is none), and created
+	// stands in for it.
+	firstTime int64
+	created   time.Time
+	ready     bool // indexer and firstTime are known
+}
+
+func newSegment(p *place, base model.Offset, interval int) *segment {
+	s := &segment{place: p, base: base, interval: interval}
+	s.w.indexer = newIndexer()
+	s.maxTime.Store(unknownTime)
+	return s
+}
+
+// open gives one of the segment's files; the caller unrefs it. Errors are the file system's own.
+func (s *segment) open(slot *fileSlot, suffix string, flag int) (*openFile, error) {
+	if f := slot.cached(); f != nil {
+		return f, nil
+	}
+	return s.files.open(slot, s.file(s.base, suffix), flag)
+}
+
+// openData gives the .log file; errGone after the segment was deleted.
+func (s *segment) openData() (*openFile, error) {
+	if f := s.data.cached(); f != nil {
+		return f, nil
+	}
+	f, err := s.files.open(&s.data, s.file(s.base, logSuffix), openExisting)
+	if err != nil {
+		return nil, s.gone(err)
+	}
+	return f, nil
+}
+
+// gone tells a deleted file from a failing disk.
+func (s *segment) gone(err error) error {
+	if notExist(err) {
+		return errGone
+	}
+	return s.failed(err)
+}
+
+// relative is an offset as the indexes write it. An offset below the base counts as the base.
+func (s *segment) relative(off model.Offset) uint32 {
+	return uint32(min(max(off-s.base, 0), math.MaxUint32-1))
+}
+
+// bound is the offset that the batch at pos cannot reach over, given one that no batch of the segment reaches over.
+func (s *segment) bound(pos int64, high model.Offset) model.Offset {
+	if pos < s.trusted {
+		return min(high, s.trustedEnd)
+	}
+	return high
+}
+
+// endsEarly reports whether a sealed segment is shorter than it was: its last batch ends at low, the next segment begins at high.
+func (s *segment) endsEarly(low, high model.Offset) bool {
+	return high != math.MaxInt64 && low < high && s.dense.Load()
+}
+
+// locate finds the first batch that ends at off or behind. high is an offset that no batch of the segment reaches. ok is false when the
+// segment ends before; ErrCorrupt when off lies in damaged bytes.
+func (s *segment) locate(f *openFile, off, high model.Offset) (pos int64, ok bool, err error) {
+	rel := s.relative(off)
+	var from int64
+	if r := s.recent.Load(); r != nil {
+		if pos, ok := r.find(rel); ok {
+			return pos, pos < s.size.Load(), nil
+		}
+		from = r.floor(rel)
+	}
+	for from == 0 {
+		e, generation, err := s.floor(rel)
+		if err != nil {
+			return 0, false, err
+		}
+		pos, ok, err = s.locateFrom(f, int64(e.pos), off, high, e.rel)
+		if !errors.Is(err, errBadIndex) {
+			return pos, ok, err
+		}
+		if err := s.rebuildIndex(generation); err != nil {
+			return 0, false, err
+		}
+	}
+	return s.locateFrom(f, from, off, high, 0)
+}
+
+// locateFrom scans from a batch on. ends, unless 0, is where an index entry says that this batch ends, relative to the base.
+func (s *segment) locateFrom(f *openFile, from int64, off, high model.Offset, ends uint32) (pos int64, ok bool, err error) {
+	sc := s.scan(f, from, s.size.Load())
+	defer sc.done()
+	low := s.base
+	for {
+		for sc.next() {
+			if sc.at == from && from > 0 && ends > 0 && sc.h.LastOffset() != s.base+model.Offset(ends) {
+				return 0, false, errBadIndex
+			}
+			if sc.h.BaseOffset < low || sc.h.NextOffset() > s.bound(sc.at, high) {
+				sc.pos, sc.err = sc.at, errBroken
+				break
+			}
+			if sc.h.LastOffset() >= off {
+				return sc.at, true, nil
+			}
+			low = sc.h.NextOffset()
+		}
+		switch {
+		case sc.err == nil && s.lost(off):
+			return 0, false, ErrCorrupt
+		case sc.err == nil && !s.endsEarly(low, high):
+			return 0, false, nil
+		case sc.err != nil && !errors.Is(sc.err, errBroken):
+			return 0, false, sc.err
+		case from > 0 && sc.pos == from && ends > 0:
+			return 0, false, errBadIndex
+		}
+		d, err := s.condemn(sc, low, high)
+		if err != nil {
+			return 0, false, err
+		}
+		if off < d.next {
+			return 0, false, s.at(off, ErrCorrupt)
+		}
+		sc.pos, sc.err, low = d.to, nil, d.next
+	}
+}
+
+// walk calls visit for the batches in r, until it returns false. Damaged ones are marked and skipped.
+func (s *segment) walk(f *openFile, r span, visit func(*scanner) bool) error {
+	sc := s.scan(f, r.from, r.to)
+	defer sc.done()
+	low := s.base
+	for {
+		for sc.next() {
+			if sc.h.BaseOffset < low || sc.h.NextOffset() > s.bound(sc.at, math.MaxInt64) {
+				sc.pos, sc.err = sc.at, errBroken
+				break
+			}
+			if !visit(sc) {
+				return nil
+			}
+			low = sc.h.NextOffset()
+		}
+		if sc.err == nil {
+			return nil
+		}
+		if !errors.Is(sc.err, errBroken) {
+			return sc.err
+		}
+		d, err := s.condemn(sc, low, s.bound(sc.pos, math.MaxInt64))
+		if err != nil {
+			return err
+		}
+		sc.pos, sc.err, low = d.to, nil, d.next
+	}
+}
+
+// floor is the index entry to begin a scan for base+rel at, and the generation of the index that said so. Without an entry it is the
+// segment's beginning.
+func (s *segment) floor(rel uint32) (batchEntry, uint32, error) {
+	x := &s.index
+	for {
+		x.mu.Lock()
+		if err := s.loadIndexLocked(noLimit, s.size.Load()); err != nil {
+			x.mu.Unlock()
+			return batchEntry{}, 0, err
+		}
+		e, found, inFile := x.floorLocked(rel)
+		generation := x.generation
+		x.mu.Unlock()
+		if found || inFile == 0 {
+			return e, generation, nil
+		}
+		b, found, err := s.searchIndex(&s.offsetsFile, indexSuffix, inFile, offsetEntrySize, func(b []byte) bool { return readBatchEntry(b).rel > rel })
+		switch {
+		case err == nil && found:
+			return readBatchEntry(b[:]), generation, nil
+		case err == nil:
+			return batchEntry{}, generation, nil
+		case !errors.Is(err, errBadIndex):
+			return batchEntry{}, 0, err
+		}
+		if err := s.rebuildIndex(generation); err != nil {
+			return batchEntry{}, 0, err
+		}
+	}
+}
+
+func (s *segment) searchIndex(slot *fileSlot, suffix string, n, size int, after func([]byte) bool) (entry [timeEntrySize]byte, found bool, err error) {
+	f, err := s.open(slot, suffix, openExisting)
+	if notExist(err) {
+		return entry, false, errBadIndex
+	}
+	if err != nil {
+		return entry, false, s.failed(err)
+	}
+	defer f.unref()
+	entry, found, err = s.searchFile(f, n, size, after)
+	return entry, found, badIndexOr(err)
+}
+
+// rebuildIndex derives the index again, unless somebody else did since generation.
+func (s *segment) rebuildIndex(generation uint32) error {
+	x := &s.index
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.generation != generation {
+		return nil
+	}
+	return s.deriveIndexLocked(noLimit, s.size.Load())
+}
+
+// largestTime is the largest timestamp in the segment (ms), -1 without one.
+func (s *segment) largestTime() (int64, error) {
+	if t := s.maxTime.Load(); t != unknownTime {
+		return t, nil
+	}
+	x := &s.index
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if err := s.loadIndexLocked(noLimit, s.size.Load()); err != nil {
+		return 0, err
+	}
+	s.maxTime.CompareAndSwap(unknownTime, x.lastTime.ts)
+	return s.maxTime.Load(), nil
+}
+
+// flushIndex writes the entries in memory to the files.
+func (s *segment) flushIndex() error {
+	x := &s.index
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if !x.ready || x.pendingLocked() == 0 {
+		return nil
+	}
+	return s.storeIndexLocked(openCreate)
+}
+
+// flushAborts writes aborted transactions to the index file.
+func (s *segment) flushAborts() error {
+	s.aborts.mu.Lock()
+	defer s.aborts.mu.Unlock()
+	return s.aborts.storeLocked(s)
+}
+
+// close drops the segment's descriptors from the cache.
+func (s *segment) close() {
+	for _, slot := range []*fileSlot{&s.data, &s.offsetsFile, &s.timesFile} {
+		s.files.drop(slot)
+	}
+}
+
+// view is a log's segments at one moment, oldest first. It never changes.
+type view struct{ segments []*segment }
+
+func (v *view) active() *segment { return v.segments[len(v.segments)-1] }
+
+// high is an offset that no batch of segment i reaches over.
+func (v *view) high(i int) model.Offset {
+	if i+1 < len(v.segments) {
+		return v.segments[i+1].base
+	}
+	return math.MaxInt64
+}
+
+// find is the index of the last segment that begins at off or before, 0 when all begin behind it.
+func (v *view) find(off model.Offset) int {
+	n := len(v.segments)
+	if v.segments[n-1].base <= off {
+		return n - 1
+	}
+	lo, hi := 0, n-1
+	for lo < hi {
+		mid := int(uint(lo+hi+1) >> 1)
+		if v.segments[mid].base <= off {
+			lo = mid
+		} else {
+			hi = mid - 1
+		}
+	}
+	return lo
+}
