@@ -145,9 +145,12 @@ func (m message) bytes() []byte {
 		out = v.AppendTo(nil)
 	}
 	binary.BigEndian.PutUint32(out[lengthAt:], uint32(len(out)-lengthAt-4))
-	binary.BigEndian.PutUint32(out[12:], crc32.ChecksumIEEE(out[magicAt:]))
+	binary.BigEndian.PutUint32(out[12:], ieee(out[magicAt:]))
 	return out
 }
+
+// ieee is the checksum of messages. Batches have another.
+func ieee(b []byte) uint32 { return crc32.ChecksumIEEE(b) }
 
 // set puts messages one after another.
 func set(messages ...message) []byte {

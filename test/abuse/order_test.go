@@ -170,7 +170,9 @@ func TestSequencesOutOfOrder(t *testing.T) {
 		t.Fatalf("no producer id: %v", kerr.ErrorForCode(id.ErrorCode))
 	}
 	send := func(epoch int16, sequence int32, n int) kmsg.ProduceResponseTopicPartition {
-		b := goodBatch(n).with(func(h *kmsg.RecordBatch) { h.ProducerID, h.ProducerEpoch, h.FirstSequence = id.ProducerID, epoch, sequence })
+		b := goodBatch(n).with(func(h *kmsg.RecordBatch) {
+			h.ProducerID, h.ProducerEpoch, h.FirstSequence = id.ProducerID, epoch, sequence
+		})
 		return c.produce(t, newestByName, topic, 0, b.bytes())
 	}
 	for _, tc := range []struct {
