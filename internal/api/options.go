@@ -55,6 +55,8 @@ type Options struct {
 	ProducerIDs func(context.Context) (model.ProducerID, error)
 	Clock       clock.Clock
 	Logger      *slog.Logger
+	// LogLevel is what clients change by AlterConfigs of a broker logger (KIP-412); nil when it cannot be changed.
+	LogLevel *slog.LevelVar
 	// Metrics counts; nil for none.
 	Metrics *Metrics
 	Limits  Limits

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"sync"
 
 	"github.com/klamm/klamm/internal/server"
@@ -40,12 +41,28 @@ func table() []entry {
 		{Key: wire.KeyDescribeGroups, Min: 0, Max: 6, Serial: one(describeGroups)},
 		{Key: wire.KeyListGroups, Min: 0, Max: 5, Serial: one(listGroups)},
 		{Key: wire.KeyAPIVersions, Min: 0, Max: 5, Serial: apiVersions},
+		{Key: wire.KeyCreateTopics, Min: 0, Max: 7, Serial: one(createTopics)},
+		{Key: wire.KeyDeleteTopics, Min: 0, Max: 6, Serial: one(deleteTopics)},
 		{Key: wire.KeyDeleteRecords, Min: 0, Max: 2, Serial: one(deleteRecords)},
 		{Key: wire.KeyInitProducerID, Min: 0, Max: 5, Serial: one(initProducerID)},
 		{Key: wire.KeyOffsetForLeaderEpoch, Min: 0, Max: 4, Serial: one(offsetForLeaderEpoch)},
+		{Key: wire.KeyDescribeConfigs, Min: 0, Max: 4, Serial: one(describeConfigs)},
+		{Key: wire.KeyAlterConfigs, Min: 0, Max: 2, Serial: one(alterConfigs)},
+		{Key: wire.KeyDescribeLogDirs, Min: 0, Max: 5, Serial: one(describeLogDirs)},
+		{Key: wire.KeyCreatePartitions, Min: 0, Max: 3, Serial: one(createPartitions)},
 		{Key: wire.KeyDeleteGroups, Min: 0, Max: 3, Serial: one(deleteGroups)},
+		{Key: wire.KeyElectLeaders, Min: 0, Max: 2, Serial: one(electLeaders)},
+		{Key: wire.KeyIncrementalAlterConfigs, Min: 0, Max: 1, Serial: one(incrementalAlterConfigs)},
+		{Key: wire.KeyAlterPartitionReassignments, Min: 0, Max: 1, Serial: one(alterPartitionReassignments)},
+		{Key: wire.KeyListPartitionReassignments, Min: 0, Max: 0, Serial: one(listPartitionReassignments)},
 		{Key: wire.KeyOffsetDelete, Min: 0, Max: 0, Serial: one(offsetDelete)},
+		{Key: wire.KeyDescribeQuorum, Min: 0, Max: 2, Serial: one(describeQuorum)},
+		{Key: wire.KeyUpdateFeatures, Min: 0, Max: 2, Serial: one(updateFeatures)},
+		{Key: wire.KeyDescribeCluster, Min: 0, Max: 2, Serial: one(describeCluster)},
 		{Key: wire.KeyDescribeProducers, Min: 0, Max: 0, Serial: one(describeProducers)},
+		{Key: wire.KeyUnregisterBroker, Min: 0, Max: 0, Serial: one(unregisterBroker)},
+		{Key: wire.KeyListConfigResources, Min: 0, Max: 1, Serial: one(listConfigResources)},
+		{Key: wire.KeyDescribeTopicPartitions, Min: 0, Max: 0, Serial: one(describeTopicPartitions)},
 	}
 }
 
@@ -56,8 +73,8 @@ type API struct {
 	byKey    [maxKey]*entry
 	sessions *sessionCache
 	ctx      context.Context
-	fetches  sync.Pool
-	produces sync.Pool
+	// For reuse: *Request, *fetchCall, *produceCall.
+	requests, fetches, produces sync.Pool
 }
 
 // maxKey is above every key of the protocol.
@@ -90,22 +107,33 @@ func (a *API) Serve(c *server.Conn, sr *server.Request) {
 		a.unsupported(c, sr)
 		return
 	}
-	r := Request{Request: sr, Conn: c, Version: sr.Header.Version, Image: a.Image(), ctx: a.ctx}
-	var err error
-	if e.Piped != nil {
-		err = e.Piped(a, &r)
-	} else {
-		// Kafka handles one request of a connection at a time, so what a client sees after its own acknowledged produce must be there.
-		if !c.AwaitEarlier(a.ctx) {
-			sr.Reply.Abort(errStopping)
-			return
-		}
-		r.Image = a.Image()
-		err = e.Serial(a, &r)
+	r, ok := a.requests.Get().(*Request)
+	if !ok {
+		r = &Request{}
 	}
-	if err != nil {
+	*r = Request{Request: sr, Conn: c, Version: sr.Header.Version, Image: a.Image(), ctx: a.ctx}
+	err := a.handle(e, r)
+	*r = Request{}
+	a.requests.Put(r)
+	switch {
+	case errors.Is(err, errStopping):
+		sr.Reply.Abort(err)
+	case err != nil:
 		a.Metrics.Malformed.Add(1)
 		a.Logger.Info("request refused", "client_id", c.ClientID(), "client", c.RemoteAddr(), "err", err)
 		sr.Reply.Abort(err)
 	}
+}
+
+// handle runs the handler.
+func (a *API) handle(e *entry, r *Request) error {
+	if e.Piped != nil {
+		return e.Piped(a, r)
+	}
+	// Kafka handles one request of a connection at a time, so what a client sees after its own acknowledged produce must be there.
+	if !r.Conn.AwaitEarlier(a.ctx) {
+		return errStopping
+	}
+	r.Image = a.Image()
+	return e.Serial(a, r)
 }

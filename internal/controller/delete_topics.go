@@ -28,7 +28,7 @@ func refuseDeletion(topics []Topic) []DeletedTopic {
 func deleteTopics(img *metadata.Image, topics []Topic) ([]metadata.Record, []DeletedTopic) {
 	names, ids := map[string]int{}, map[model.TopicID]int{}
 	for _, t := range topics {
-		if t.Name != "" {
+		if t.ByName {
 			names[t.Name]++
 		} else {
 			ids[t.ID]++
@@ -42,7 +42,7 @@ func deleteTopics(img *metadata.Image, topics []Topic) ([]metadata.Record, []Del
 			records = append(records, &metadata.RemoveTopic{TopicID: found.ID})
 		}
 		if found != nil {
-			t = Topic{Name: found.Name, ID: found.ID}
+			t.Name, t.ID = found.Name, found.ID
 		}
 		if out.Message != answeredAlready {
 			reply = append(reply, DeletedTopic{t, out})
@@ -57,7 +57,7 @@ const answeredAlready = "answered already"
 // deletable finds the topic and refuses what is named twice, in one form or in both. names and ids count the mentions; a count of 0 was
 // answered.
 func deletable(img *metadata.Image, t Topic, names map[string]int, ids map[model.TopicID]int) (Outcome, *metadata.Topic) {
-	if t.Name == "" {
+	if !t.ByName {
 		switch n := ids[t.ID]; {
 		case t.ID.IsZero():
 			return failure(model.InvalidRequest, "Neither topic name nor id were specified."), nil

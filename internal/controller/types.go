@@ -22,10 +22,11 @@ func (o Outcome) Unwrap() error { return o.Code.Err() }
 // OK reports success.
 func (o Outcome) OK() bool { return o.Code == model.None }
 
-// Topic is how a request names a topic: by name, or by id when Name is empty.
+// Topic is how a request names a topic: by name when ByName is set, else by id.
 type Topic struct {
-	Name string
-	ID   model.TopicID
+	Name   string
+	ID     model.TopicID
+	ByName bool
 }
 
 // CreateTopics asks for topics (API 19).
