@@ -19,23 +19,23 @@ type committed struct {
 	topicID     model.TopicID // zero when the commit did not know it
 }
 
-func (g *group) set(topic string, partition int32, c committed) {
-	if g.offsets == nil {
-		g.offsets = map[string]map[int32]committed{}
-	}
-	parts := g.offsets[topic]
+func (g *group) set(topic []byte, partition int32, c committed) {
+	parts := g.offsets[string(topic)]
 	if parts == nil {
+		if g.offsets == nil {
+			g.offsets = map[string]map[int32]committed{}
+		}
 		parts = map[int32]committed{}
-		g.offsets[topic] = parts
+		g.offsets[string(topic)] = parts
 	}
 	parts[partition] = c
 }
 
-func (g *group) unset(topic string, partition int32) {
-	if parts := g.offsets[topic]; parts != nil {
+func (g *group) unset(topic []byte, partition int32) {
+	if parts := g.offsets[string(topic)]; parts != nil {
 		delete(parts, partition)
 		if len(parts) == 0 {
-			delete(g.offsets, topic)
+			delete(g.offsets, string(topic))
 		}
 	}
 }

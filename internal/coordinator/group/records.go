@@ -23,11 +23,20 @@ const (
 )
 
 func offsetKey(group, topic string, partition int32) []byte {
-	k := wire.OffsetCommitKey{Group: group, Topic: topic, Partition: partition}
-	return wire.AppendVersioned(make([]byte, 0, 2+2+len(group)+2+len(topic)+4), commitKey, &k)
+	return appendOffsetKey(make([]byte, 0, offsetKeySize(group, topic)), group, topic, partition)
 }
 
-func offsetValue(c *committed) []byte {
+func offsetKeySize(group, topic string) int { return 2 + 2 + len(group) + 2 + len(topic) + 4 }
+
+func appendOffsetKey(dst []byte, group, topic string, partition int32) []byte {
+	k := wire.OffsetCommitKey{Group: group, Topic: topic, Partition: partition}
+	return wire.AppendVersioned(dst, commitKey, &k)
+}
+
+// offsetValueSize is enough for a value without its metadata.
+const offsetValueSize = 48
+
+func appendOffsetValue(dst []byte, c *committed) []byte {
 	v := wire.OffsetCommitValue{
 		Offset: c.offset, LeaderEpoch: c.leaderEpoch, Metadata: c.metadata, CommitTimestamp: c.committedMs, ExpireTimestamp: c.expireMs, TopicID: c.topicID,
 	}
@@ -35,7 +44,30 @@ func offsetValue(c *committed) []byte {
 	if c.expireMs >= 0 {
 		version = commitExpiringValue
 	}
-	return wire.AppendVersioned(make([]byte, 0, 48+len(c.metadata)), version, &v)
+	return wire.AppendVersioned(dst, version, &v)
+}
+
+// splitOffsetKey reads the key of an offset without copying its names: loads read millions of them.
+func splitOffsetKey(key []byte) (group, topic []byte, partition int32, ok bool) {
+	rest := key[2:]
+	if group, rest, ok = splitString(rest); !ok {
+		return nil, nil, 0, false
+	}
+	if topic, rest, ok = splitString(rest); !ok || len(rest) < 4 {
+		return nil, nil, 0, false
+	}
+	return group, topic, int32(binary.BigEndian.Uint32(rest)), true
+}
+
+func splitString(b []byte) (s, rest []byte, ok bool) {
+	if len(b) < 2 {
+		return nil, nil, false
+	}
+	n := int(int16(binary.BigEndian.Uint16(b)))
+	if n < 0 || n > len(b)-2 {
+		return nil, nil, false
+	}
+	return b[2 : 2+n], b[2+n:], true
 }
 
 func groupKey(group string) []byte {

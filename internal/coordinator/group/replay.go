@@ -16,14 +16,10 @@ func (s *state) Replay(key, value []byte) error {
 	case -1:
 		return fmt.Errorf("key of %d bytes has no type", len(key))
 	case oldCommitKey, commitKey:
-		var k wire.OffsetCommitKey
-		if err := decodeVersioned(key, 1, &k); err != nil {
-			return fmt.Errorf("offset key: %w", err)
-		}
-		return s.replayOffset(&k, value)
+		return s.replayOffset(key, value)
 	case metadataKey:
 		var k wire.GroupMetadataKey
-		if err := decodeVersioned(key, metadataKey, &k); err != nil {
+		if err := s.decode(key, metadataKey, &k); err != nil {
 			return fmt.Errorf("group key: %w", err)
 		}
 		return s.replayGroup(k.Group, value)
@@ -31,8 +27,8 @@ func (s *state) Replay(key, value []byte) error {
 	return nil
 }
 
-// decodeVersioned reads a message behind its version. A version newer than newest is refused: its fields could mean anything.
-func decodeVersioned(b []byte, newest int16, m wire.Body) error {
+// decode reads a message behind its version. A version newer than newest is refused: its fields could mean anything.
+func (s *state) decode(b []byte, newest int16, m wire.Body) error {
 	version, body, err := wire.SplitVersion(b)
 	if err != nil {
 		return err
@@ -40,22 +36,31 @@ func decodeVersioned(b []byte, newest int16, m wire.Body) error {
 	if version < 0 || version > newest {
 		return fmt.Errorf("version %d is not known", version)
 	}
-	return m.Decode(wire.NewDecoder(body, wire.TrustedLimits()), version)
+	s.decoder.Reset(body, wire.TrustedLimits())
+	return m.Decode(&s.decoder, version)
 }
 
-func (s *state) replayOffset(k *wire.OffsetCommitKey, value []byte) error {
+func (s *state) replayOffset(key, value []byte) error {
+	group, topic, partition, ok := splitOffsetKey(key)
+	if !ok {
+		return fmt.Errorf("offset key %x is cut off", key)
+	}
+	g := s.groups[string(group)]
 	if value == nil {
-		if g := s.find(k.Group); g != nil {
-			g.unset(k.Topic, k.Partition)
+		if g != nil {
+			g.unset(topic, partition)
 		}
 		return nil
 	}
-	var v wire.OffsetCommitValue
-	if err := decodeVersioned(value, 4, &v); err != nil {
-		return fmt.Errorf("offset of group %q in %s-%d: %w", k.Group, k.Topic, k.Partition, err)
+	v := &s.value
+	if err := s.decode(value, 4, v); err != nil {
+		return fmt.Errorf("offset of group %q in %s-%d: %w", group, topic, partition, err)
 	}
-	// A group that only keeps offsets here has no record of its own: the first offset makes it.
-	s.open(k.Group).set(k.Topic, k.Partition, committed{
+	if g == nil {
+		// A group that only keeps offsets here has no record of its own: the first offset makes it.
+		g = s.open(string(group))
+	}
+	g.set(topic, partition, committed{
 		offset: v.Offset, leaderEpoch: v.LeaderEpoch, metadata: v.Metadata, committedMs: v.CommitTimestamp, expireMs: v.ExpireTimestamp, topicID: v.TopicID,
 	})
 	return nil
@@ -67,7 +72,7 @@ func (s *state) replayGroup(id string, value []byte) error {
 		return nil
 	}
 	var v wire.GroupMetadataValue
-	if err := decodeVersioned(bytes.Clone(value), 4, &v); err != nil { // members keep parts of it
+	if err := s.decode(bytes.Clone(value), 4, &v); err != nil { // members keep parts of it
 		return fmt.Errorf("group %q: %w", id, err)
 	}
 	g := s.open(id)
@@ -75,7 +80,11 @@ func (s *state) replayGroup(id string, value []byte) error {
 	if slices.ContainsFunc(v.Members, func(m wire.GroupMetadataValueMember) bool { return m.GroupInstanceID != nil }) {
 		g.saved = &v
 	}
-	if !s.serving || g.awaits(&v) {
+	switch {
+	case !s.serving:
+		g.members = map[string]*member{} // each record of a load is the whole truth
+		g.replay(&v)
+	case g.awaits(&v):
 		g.replay(&v)
 	}
 	return nil
@@ -112,11 +121,17 @@ func (g *group) replay(v *wire.GroupMetadataValue) {
 	if v.Leader != nil {
 		leader = *v.Leader
 	}
+	if v.Protocol == nil && len(v.Members) > 0 {
+		g.protocol = new(string) // no broker writes that; what follows relies on a name all the same
+	}
 	for i := range v.Members {
 		vm := &v.Members[i]
+		if g.members[vm.MemberID] != nil {
+			continue
+		}
 		m := known[vm.MemberID]
 		if m == nil {
-			m = memberFrom(vm, v.Protocol)
+			m = memberFrom(vm, *g.protocol)
 		}
 		delete(known, vm.MemberID)
 		m.assignment = vm.Assignment
@@ -144,16 +159,14 @@ func (g *group) replay(v *wire.GroupMetadataValue) {
 	g.learnTopics()
 }
 
-func memberFrom(v *wire.GroupMetadataValueMember, protocol *string) *member {
+func memberFrom(v *wire.GroupMetadataValueMember, protocol string) *member {
 	m := &member{
 		id: v.MemberID, instance: v.GroupInstanceID, client: Client{ID: v.ClientID, Host: v.ClientHost},
 		rebalanceTimeout: time.Duration(v.RebalanceTimeout) * time.Millisecond, sessionTimeout: time.Duration(v.SessionTimeout) * time.Millisecond,
+		protocols: []wire.JoinGroupRequestProtocol{{Name: protocol, Metadata: v.Subscription}},
 	}
 	if m.rebalanceTimeout == 0 {
 		m.rebalanceTimeout = m.sessionTimeout
-	}
-	if protocol != nil {
-		m.protocols = []wire.JoinGroupRequestProtocol{{Name: *protocol, Metadata: v.Subscription}}
 	}
 	return m
 }

@@ -219,7 +219,7 @@ func describeRecord(rec coordinator.Record) string {
 }
 
 func mustDecode(b []byte, newest int16, m wire.Body) {
-	if err := decodeVersioned(b, newest, m); err != nil {
+	if err := new(state).decode(b, newest, m); err != nil {
 		panic(err)
 	}
 }

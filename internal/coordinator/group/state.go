@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/klamm/klamm/internal/coordinator"
+	"github.com/klamm/klamm/internal/wire"
 )
 
 // newMemberJoinTimeout bounds how long a member that does not know its id yet may wait in a rebalance. It cannot send heartbeats, and a
@@ -26,6 +27,10 @@ type state struct {
 	retention alarm
 	sweep     []string
 	serving   bool // the load is over
+
+	// decoder and value are scratch space of Replay.
+	decoder wire.Decoder
+	value   wire.OffsetCommitValue
 }
 
 func newState(config func() Config, rand io.Reader, logger *slog.Logger) *state {

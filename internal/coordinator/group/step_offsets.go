@@ -72,6 +72,13 @@ func (s *state) mayCommit(now time.Time, q *wire.OffsetCommitRequest) model.Erro
 func (s *state) commitRecords(t *turn, q *wire.OffsetCommitRequest, resp *wire.OffsetCommitResponse) {
 	limit := s.config().OffsetMetadataMaxBytes
 	ms := t.now.UnixMilli()
+	n, size := 0, 0
+	for i := range q.Topics {
+		n += len(q.Topics[i].Partitions)
+		size += len(q.Topics[i].Partitions) * (offsetKeySize(q.GroupID, q.Topics[i].Name) + offsetValueSize)
+	}
+	t.records = make([]coordinator.Record, 0, n)
+	buf := make([]byte, 0, size) // keys and values of all records
 	for i := range q.Topics {
 		qt := &q.Topics[i]
 		for j := range qt.Partitions {
@@ -90,7 +97,11 @@ func (s *state) commitRecords(t *turn, q *wire.OffsetCommitRequest, resp *wire.O
 			if q.RetentionTimeMs >= 0 { // versions 2 to 4 only
 				c.expireMs = c.committedMs + q.RetentionTimeMs
 			}
-			t.records = append(t.records, coordinator.Record{Key: offsetKey(q.GroupID, qt.Name, qp.PartitionIndex), Value: offsetValue(&c)})
+			from := len(buf)
+			buf = appendOffsetKey(buf, q.GroupID, qt.Name, qp.PartitionIndex)
+			mid := len(buf)
+			buf = appendOffsetValue(buf, &c)
+			t.records = append(t.records, coordinator.Record{Key: buf[from:mid:mid], Value: buf[mid:len(buf):len(buf)]})
 		}
 	}
 }
