@@ -139,8 +139,6 @@ func primitiveOf(name string) (primitive, bool) {
 		return primitive{"uint16", 2, "uint16", "appendUint16"}, true
 	case "int32":
 		return primitive{"int32", 4, "int32", "appendInt32"}, true
-	case "uint32":
-		return primitive{"uint32", 4, "uint32", "appendUint32"}, true
 	case "int64":
 		return primitive{"int64", 8, "int64", "appendInt64"}, true
 	case "float64":
