@@ -9,7 +9,7 @@ import (
 
 // describeGroups answers key 15. A group that does not exist is an error from version 6 on (KIP-1043) and a dead group before.
 func describeGroups(a *API, r *Request, q *wire.DescribeGroupsRequest) (*wire.DescribeGroupsResponse, error) {
-	resp := wire.NewDescribeGroupsResponse()
+	var resp wire.DescribeGroupsResponse
 	for _, id := range q.Groups {
 		g := a.Groups.Describe(r.Context(), id)
 		if g.ErrorCode == model.GroupIDNotFound {

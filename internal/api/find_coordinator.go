@@ -20,7 +20,7 @@ const noTransactions = "This broker does not support transactions yet: unset tra
 // answer waits until the coordinator is ready, so that a client's next request is not turned away. Version 4 and later ask for many
 // keys at once (KIP-699).
 func findCoordinator(a *API, r *Request, q *wire.FindCoordinatorRequest) (*wire.FindCoordinatorResponse, error) {
-	resp := wire.NewFindCoordinatorResponse()
+	var resp wire.FindCoordinatorResponse
 	if r.Version >= 4 {
 		resp.Coordinators = make([]wire.FindCoordinatorResponseCoordinator, len(q.CoordinatorKeys))
 		for i, key := range q.CoordinatorKeys {

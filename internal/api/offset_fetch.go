@@ -9,7 +9,7 @@ import (
 // offsetFetch answers key 9. Version 2 and later can ask for all topics, 8 for many groups (KIP-709); 10 names topics by id. A topic
 // that was created again has no offsets of its former life. RequireStable is always met: there are no transactions yet.
 func offsetFetch(a *API, r *Request, q *wire.OffsetFetchRequest) (*wire.OffsetFetchResponse, error) {
-	resp := wire.NewOffsetFetchResponse()
+	var resp wire.OffsetFetchResponse
 	if r.Version >= 8 {
 		for i := range q.Groups {
 			resp.Groups = append(resp.Groups, *a.fetchGroup(r, &q.Groups[i]))
