@@ -72,6 +72,11 @@ func (c *fetchCall) endTurn() {
 // closeRound decides which partitions are part of the answer and notes in the session what the client is told. It returns the session
 // to name in the answer.
 func (c *fetchCall) closeRound() (sessionID int32, code model.ErrorCode) {
+	for i := range c.results {
+		if p := c.results[i].part; p != nil {
+			p.Stats().FetchRequests.Add(1)
+		}
+	}
 	s := c.session
 	if s == nil {
 		for i := range c.results {

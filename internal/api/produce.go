@@ -25,6 +25,7 @@ type produceCall struct {
 
 	topics []producedTopic
 	parts  []producedPart
+	op     replication.Append // used for one part after the other
 
 	mu struct {
 		sync.Mutex
@@ -139,9 +140,11 @@ func (c *produceCall) append(t *producedTopic, slot int) (waits bool) {
 	if c.acks == replication.AcksAll {
 		part.done = false
 	}
-	res, err := p.Append(&replication.Append{
+	c.op = replication.Append{
 		Records: records, ProduceVersion: c.version, Acks: c.acks, LeaderEpoch: model.NoLeaderEpoch, Waiter: c, Slot: slot, CommitLater: true,
-	})
+	}
+	res, err := p.Append(&c.op)
+	c.op.Records = nil
 	if err == nil && !res.Wait {
 		part.done, part.result = true, res
 		return false

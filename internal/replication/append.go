@@ -11,7 +11,7 @@ import (
 // AcksAll asks for the acknowledgement of every in-sync replica.
 const AcksAll = -1
 
-// Append is one produce to a partition.
+// Append is one produce to a partition. An Append that is used again costs no allocation.
 type Append struct {
 	// Records are as the client sent them. Offsets and epoch are written into them.
 	Records        []byte
@@ -25,6 +25,8 @@ type Append struct {
 	Slot   int
 	// CommitLater leaves asking for the sync to the caller, who does so for many appends at once by Commit.
 	CommitLater bool
+
+	rules batch.Rules // of this append: here, because on Append's stack it would have to be allocated
 }
 
 // AppendResult is where an append went.
@@ -50,9 +52,9 @@ func (p *Partition) Append(a *Append) (AppendResult, error) {
 	}
 	records, count := a.Records, int32(0)
 	if a.Origin == commitlog.FromClient {
-		rules := *p.rules.Load()
-		rules.NowMs = p.clock.Now().UnixMilli()
-		checked, err := batch.Validate(records, a.ProduceVersion, &rules)
+		a.rules = *p.rules.Load()
+		a.rules.NowMs = p.clock.Now().UnixMilli()
+		checked, err := batch.Validate(records, a.ProduceVersion, &a.rules)
 		if err != nil {
 			return NoAppend(), err
 		}

@@ -33,10 +33,7 @@ func (p *Partition) ListOffset(ts int64, kind Isolation, epoch model.LeaderEpoch
 		return notFound(), err
 	}
 	hw := p.HighWatermark()
-	limit := hw
-	if u, ok := p.log.FirstUnstable(); ok && kind == ReadCommitted {
-		limit = min(limit, u)
-	}
+	limit := p.limit(&Read{Isolation: kind, ReplicaID: -1}, hw)
 	if hw < v.epochStart && ts != Earliest && ts != EarliestLocal {
 		// The predecessor may have committed more than we know yet; what is answered must not go back later (L3).
 		return notFound(), &Error{p.tp, ErrOffsetNotAvailable}

@@ -62,11 +62,8 @@ func (p *Partition) Read(r *Read) (ReadResult, error) {
 		return NoRead(), err
 	}
 	res := ReadResult{HW: p.HighWatermark(), LogStart: p.log.Start()}
-	res.LSO = res.HW
-	if u, ok := p.log.FirstUnstable(); ok {
-		res.LSO = min(res.LSO, u)
-	}
-	res.Limit = p.limit(r, &res)
+	res.LSO = p.limit(&Read{Isolation: ReadCommitted, ReplicaID: -1}, res.HW)
+	res.Limit = p.limit(r, res.HW)
 	if end := p.log.End(); r.Offset < res.LogStart || r.Offset > end {
 		return res, &commitlog.Error{TP: p.tp, Offset: r.Offset, Err: commitlog.ErrOffsetOutOfRange}
 	}
@@ -99,15 +96,17 @@ func (p *Partition) readLog(r *Read, res *ReadResult) (err error) {
 	return err
 }
 
-// limit is how far this reader may see.
-func (p *Partition) limit(r *Read, res *ReadResult) model.Offset {
+// limit is how far a reader may see, given the high watermark.
+func (p *Partition) limit(r *Read, hw model.Offset) model.Offset {
 	switch {
 	case r.ReplicaID >= 0 || r.Isolation == ReadAll:
 		return p.log.End()
 	case r.Isolation == ReadCommitted:
-		return res.LSO
+		if u, ok := p.log.FirstUnstable(); ok {
+			return min(hw, u)
+		}
 	}
-	return res.HW
+	return hw
 }
 
 // diverging compares the end of the fetcher's last epoch there and here.

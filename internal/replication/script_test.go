@@ -85,7 +85,9 @@ func runScript(t *testing.T, script string) string {
 	return strings.TrimRight(out.String(), "\n") + "\n"
 }
 
-func (m *machine) say(format string, args ...any) { m.out = append(m.out, fmt.Sprintf(format, args...)) }
+func (m *machine) say(format string, args ...any) {
+	m.out = append(m.out, fmt.Sprintf(format, args...))
+}
 
 // args are a command's key=value words.
 type args struct {

@@ -1,0 +1,138 @@
+package api
+
+import (
+	"testing"
+	"time"
+
+	"github.com/klamm/klamm/internal/clock"
+	"github.com/klamm/klamm/internal/model"
+	"github.com/klamm/klamm/internal/replication"
+)
+
+func sessionParts(topic string, n int) []*sessionPartition {
+	parts := make([]*sessionPartition, n)
+	for i := range parts {
+		parts[i] = &sessionPartition{topic: topic, partition: int32(i), toldHW: model.NoOffset, toldStart: model.NoOffset}
+	}
+	return parts
+}
+
+func TestSessionEpochsAreInStep(t *testing.T) {
+	c := newSessionCache(clock.NewManual(time.Unix(0, 0)), 10)
+	s := c.open(sessionParts("t", 2), false)
+	if _, code := c.take(s.id, 1); code != model.InvalidFetchSessionEpoch {
+		t.Fatalf("taken while the opening request is not answered: %v", code)
+	}
+	s.yield()
+	for _, tc := range []struct {
+		id, epoch int32
+		want      model.ErrorCode
+	}{
+		{s.id, 2, model.InvalidFetchSessionEpoch},
+		{s.id + 1, 1, model.FetchSessionIDNotFound},
+		{s.id, 1, model.None},
+		{s.id, 2, model.InvalidFetchSessionEpoch}, // the first has its turn
+	} {
+		if _, code := c.take(tc.id, tc.epoch); code != tc.want {
+			t.Fatalf("session %d epoch %d: %v, want %v", tc.id, tc.epoch, code, tc.want)
+		}
+	}
+	s.yield()
+	if _, code := c.take(s.id, 2); code != model.None {
+		t.Fatal(code)
+	}
+	c.close(s.id)
+	if _, code := c.take(s.id, 3); code != model.FetchSessionIDNotFound || c.size() != 0 {
+		t.Fatalf("closed, yet %v, %d sessions", code, c.size())
+	}
+	if e := nextSessionEpoch(1<<31 - 1); e != 1 {
+		t.Fatalf("epochs wrap to %d", e)
+	}
+}
+
+func TestSessionSlotsAreTakenFromTheIdle(t *testing.T) {
+	clk := clock.NewManual(time.Unix(0, 0))
+	c := newSessionCache(clk, 2)
+	a := c.open(sessionParts("a", 1), false)
+	a.yield()
+	clk.Advance(time.Second)
+	b := c.open(sessionParts("b", 1), false)
+	b.yield()
+	if c.open(sessionParts("c", 1), false) != nil {
+		t.Fatal("a session in use lost its slot")
+	}
+	clk.Advance(sessionIdle)
+	if c.open(sessionParts("c", 1), false) == nil {
+		t.Fatal("no slot although both are idle")
+	}
+	if _, code := c.take(a.id, 1); code != model.FetchSessionIDNotFound {
+		t.Fatal("the longest idle session kept its slot")
+	}
+	if _, code := c.take(b.id, 1); code != model.None {
+		t.Fatal("the other one lost its slot")
+	}
+	if newSessionCache(clk, -1).open(sessionParts("d", 1), false) != nil {
+		t.Fatal("a session without slots")
+	}
+}
+
+func TestSessionUpdates(t *testing.T) {
+	c := newSessionCache(clock.NewManual(time.Unix(0, 0)), 10)
+	s := c.open(append(sessionParts("t", 3), sessionParts("t", 1)...), false)
+	if n := len(s.snapshot(nil)); n != 3 {
+		t.Fatalf("%d partitions of 3 and a double", n)
+	}
+	added := 0
+	s.update([]sessionPartition{
+		{topic: "t", partition: 1, offset: 50, maxBytes: 9, leaderEpoch: 4, lastEpoch: 3},
+		{topic: "u", partition: 0, offset: 7},
+	}, []sessionKey{{topic: "t", partition: 0}, {topic: "never seen"}}, func(*sessionPartition) { added++ })
+	got := s.snapshot(nil)
+	if len(got) != 3 || added != 1 {
+		t.Fatalf("%d partitions, %d added", len(got), added)
+	}
+	if p := got[0]; p.partition != 1 || p.offset != 50 || p.maxBytes != 9 || p.leaderEpoch != 4 || p.lastEpoch != 3 {
+		t.Fatalf("updated to %+v", p)
+	}
+	s.rotate(func(p *sessionPartition) bool { return p.topic == "t" && p.partition == 1 }, nil)
+	got = s.snapshot(nil)
+	if got[2].partition != 1 || got[0].partition != 2 || got[1].topic != "u" {
+		t.Fatal("what was answered with records did not move to the end")
+	}
+	s.update(nil, []sessionKey{got[0].key(), got[1].key(), got[2].key()}, nil)
+	if !s.isEmpty() {
+		t.Fatal("everything was forgotten")
+	}
+}
+
+func TestSessionTellsOnlyNews(t *testing.T) {
+	p := sessionParts("t", 1)[0]
+	res := func(hw, start model.Offset, bytes int64, code model.ErrorCode) *fetchResult {
+		r := &fetchResult{code: code, read: replication.ReadResult{HW: hw, LogStart: start}}
+		if code != model.None {
+			r.read = replication.NoRead()
+		}
+		r.read.Slice.Len = bytes
+		return r
+	}
+	for i, step := range []struct {
+		r    *fetchResult
+		want bool
+	}{
+		{res(0, 0, 0, model.None), true}, // never told
+		{res(0, 0, 0, model.None), false},
+		{res(5, 0, 100, model.None), true}, // records
+		{res(5, 0, 100, model.None), true}, // records again: the client did not take them
+		{res(5, 0, 0, model.None), false},
+		{res(6, 0, 0, model.None), true},                // high watermark
+		{res(6, 2, 0, model.None), true},                // log start
+		{res(0, 0, 0, model.NotLeaderOrFollower), true}, // an error
+		{res(0, 0, 0, model.NotLeaderOrFollower), true}, // still
+		{res(6, 2, 0, model.None), true},                // over
+		{res(6, 2, 0, model.None), false},
+	} {
+		if got := p.tell(step.r); got != step.want {
+			t.Fatalf("step %d: told %v, want %v", i, got, step.want)
+		}
+	}
+}
