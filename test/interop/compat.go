@@ -1,0 +1,134 @@
+package interop
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Row is what one client did.
+type Row struct {
+	Client, Version, Language string
+	Results                   Transcript
+}
+
+// Line is one thing shown of a program that does not go through Cases: a tool of Kafka, Spark.
+type Line struct {
+	// Program is who did it, What what was shown.
+	Program, What string
+}
+
+// API is one of the APIs that the broker serves.
+type API struct {
+	Key      int16
+	Name     string
+	Min, Max int16
+}
+
+// Difference is a place where Klamm deliberately answers otherwise than Kafka.
+type Difference struct {
+	// Case is the name in the semantics program, Kafka and Klamm are what each answers, Reason says why.
+	Case, Kafka, Klamm, Reason string
+}
+
+// Compatibility is all that docs/compatibility.md says.
+type Compatibility struct {
+	Rows        []Row
+	Tools       []Line
+	Spark       []Line
+	APIs        []API
+	Compared    int
+	Differences []Difference
+}
+
+// Render writes the document.
+func (c Compatibility) Render() string {
+	var b strings.Builder
+	b.WriteString("# What works with Klamm\n\n" +
+		"Written by the interop tests from what they ran; do not edit. Anew: `make interop-docs`. The same tests pass on Apache Kafka 4.3.1 with\n" +
+		"`KLAMM_INTEROP_TARGET=kafka go test ./test/interop`.\n")
+	c.clients(&b)
+	c.lines(&b, "Apache Kafka's command line tools", "Tool", c.Tools)
+	c.lines(&b, "Spark Structured Streaming", "Program", c.Spark)
+	c.compared(&b)
+	c.apis(&b)
+	return b.String()
+}
+
+// order is the document's order of clients: by language as first met, then as given.
+func (c Compatibility) clients(b *strings.Builder) {
+	rows := slices.Clone(c.Rows)
+	slices.SortFunc(rows, func(x, y Row) int {
+		return cmp.Or(cmp.Compare(x.Language, y.Language), cmp.Compare(x.Client, y.Client), cmp.Compare(y.Version, x.Version))
+	})
+	b.WriteString("\n## Client libraries\n\nEach goes through the same cases against one node.\n\n| Client | Version | Language | Cases passed | Calls it does not have |\n|---|---|---|---|---|\n")
+	for _, r := range rows {
+		passed := 0
+		var absent []string
+		for _, k := range Cases() {
+			if strings.HasPrefix(r.Results[k.Name], "absent") {
+				absent = append(absent, k.Name)
+			} else if r.Results[k.Name] == k.Want {
+				passed++
+			}
+		}
+		fmt.Fprintf(b, "| %s | %s | %s | %d of %d | %s |\n", r.Client, r.Version, r.Language, passed, len(Cases())-len(absent), strings.Join(absent, ", "))
+	}
+	b.WriteString("\nThe cases:\n\n| Case | What is done |\n|---|---|\n")
+	for _, k := range Cases() {
+		fmt.Fprintf(b, "| %s | %s |\n", k.Name, k.Text)
+	}
+	b.WriteString("\nAfter each client the batches in the log are read raw: they must be compressed with the codec that the client was told to use.\n")
+}
+
+// lines writes what programs showed, one row per program.
+func (c Compatibility) lines(b *strings.Builder, title, head string, lines []Line) {
+	if len(lines) == 0 {
+		return
+	}
+	fmt.Fprintf(b, "\n## %s\n\n| %s | Shown |\n|---|---|\n", title, head)
+	var order []string
+	by := map[string][]string{}
+	for _, l := range lines {
+		if by[l.Program] == nil {
+			order = append(order, l.Program)
+		}
+		if !slices.Contains(by[l.Program], l.What) {
+			by[l.Program] = append(by[l.Program], l.What)
+		}
+	}
+	slices.Sort(order)
+	for _, p := range order {
+		fmt.Fprintf(b, "| %s | %s |\n", p, strings.Join(by[p], "; "))
+	}
+}
+
+// compared writes where Klamm and Kafka differ.
+func (c Compatibility) compared(b *strings.Builder) {
+	if c.Compared == 0 {
+		return
+	}
+	fmt.Fprintf(b, "\n## Compared with Apache Kafka\n\nOne Java program asks both %d things (results, error codes, messages). They answer alike but for these:\n\n"+
+		"| Case | Kafka 4.3.1 | Klamm | Why |\n|---|---|---|---|\n", c.Compared)
+	for _, d := range c.Differences {
+		fmt.Fprintf(b, "| %s | %s | %s | %s |\n", d.Case, cell(d.Kafka), cell(d.Klamm), d.Reason)
+	}
+}
+
+// cell shortens a text for a table.
+func cell(s string) string {
+	s = strings.ReplaceAll(s, "|", "\\|")
+	if len(s) > 120 {
+		s = s[:117] + "..."
+	}
+	return s
+}
+
+// apis writes the versions served.
+func (c Compatibility) apis(b *strings.Builder) {
+	b.WriteString("\n## APIs served\n\n| Key | API | Versions |\n|---|---|---|\n")
+	for _, a := range c.APIs {
+		fmt.Fprintf(b, "| %d | %s | %d-%d |\n", a.Key, a.Name, a.Min, a.Max)
+	}
+}

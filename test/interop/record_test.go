@@ -1,0 +1,100 @@
+package interop
+
+import (
+	"cmp"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/klamm/klamm/test/interop/clients"
+)
+
+// updateDocs writes docs/compatibility.md instead of comparing with it.
+var updateDocs = flag.Bool("update-docs", false, "write docs/compatibility.md from what ran")
+
+// ran collects what the tests of one run showed, for the document.
+var ran struct {
+	sync.Mutex
+	Compatibility
+}
+
+// record notes what a client did.
+func record(t *testing.T, r Row) {
+	t.Helper()
+	ran.Lock()
+	defer ran.Unlock()
+	ran.Rows = append(ran.Rows, r)
+}
+
+// recordTool notes what a tool of Kafka has shown.
+func recordTool(tool, what string) {
+	ran.Lock()
+	defer ran.Unlock()
+	ran.Tools = append(ran.Tools, Line{Program: "kafka-" + tool, What: what})
+}
+
+// TestMain compares docs/compatibility.md with what ran, when everything ran, on Klamm.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	code := m.Run()
+	if code == 0 && os.Getenv("KLAMM_INTEROP_TARGET") == "" {
+		if err := document(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+// document writes or compares the document. A run of part of the tests is not compared.
+func document() error {
+	ran.Lock()
+	defer ran.Unlock()
+	path := filepath.Join("..", "..", "docs", "compatibility.md")
+	complete := len(ran.Rows) == len(clients.All())+1 && len(ran.Tools) > 0 && len(ran.Spark) > 0 && len(ran.APIs) > 0 && ran.Compared > 0
+	if !complete {
+		if *updateDocs {
+			return fmt.Errorf("%s is written only when every test ran and none was skipped", path)
+		}
+		return nil
+	}
+	text := ran.Render()
+	if *updateDocs {
+		return os.WriteFile(path, []byte(text), 0o644)
+	}
+	old, err := os.ReadFile(path)
+	if err != nil || string(old) != text {
+		return fmt.Errorf("%s is not what ran: `make interop-docs` writes it anew (%w)", path, err)
+	}
+	return nil
+}
+
+// TestAPIs notes the versions that the broker offers.
+func TestAPIs(t *testing.T) {
+	node := startTarget(t)
+	cl, err := kgo.NewClient(kgo.SeedBrokers(node.addr))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	answer, err := kmsg.NewPtrApiVersionsRequest().RequestWith(t.Context(), cl)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ran.Lock()
+	defer ran.Unlock()
+	for _, k := range answer.ApiKeys {
+		ran.APIs = append(ran.APIs, API{Key: k.ApiKey, Name: kmsg.NameForKey(k.ApiKey), Min: k.MinVersion, Max: k.MaxVersion})
+	}
+	slices.SortFunc(ran.APIs, func(x, y API) int { return cmp.Compare(x.Key, y.Key) })
+	if len(ran.APIs) < 20 {
+		t.Errorf("only %d APIs are offered", len(ran.APIs))
+	}
+}
