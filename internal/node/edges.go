@@ -1,0 +1,146 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/klamm/klamm/internal/admin"
+	"github.com/klamm/klamm/internal/api"
+	"github.com/klamm/klamm/internal/config"
+	"github.com/klamm/klamm/internal/controller"
+	"github.com/klamm/klamm/internal/server"
+)
+
+// listen opens the sockets clients come to. Nothing is accepted before serve.
+func (n *Node) listen(listeners []config.Listener) error {
+	for _, l := range listeners {
+		socket, err := net.Listen("tcp", l.Address())
+		if err != nil {
+			return fmt.Errorf("listener %s: %w", l.Name, err)
+		}
+		n.edges.listeners = append(n.edges.listeners, bound{l, socket})
+	}
+	return nil
+}
+
+// serve takes requests on the open sockets.
+func (n *Node) serve() {
+	ctx, cancel := context.WithCancel(context.Background())
+	n.edges.cancel = cancel
+	n.edges.metrics = &api.Metrics{}
+	handler := api.New(ctx, api.Options{
+		Me: n.me, Image: n.image.Load, Controller: n.controller, Quorum: n.quorum, Groups: n.groups, Partitions: n, Resolver: n.resolver,
+		Advertised: n.advertised, ProducerIDs: controller.NewProducerIDs(n.allocateProducerIDs).Next,
+		Clock: n.clock, Logger: n.log.With("component", "api"), Metrics: n.edges.metrics,
+		Limits: api.Limits{
+			NoAutoCreate: !n.static.Bool("auto.create.topics.enable"), FetchMaxBytes: n.static.Int("fetch.max.bytes"),
+			FetchSessions: n.static.Int("max.incremental.fetch.session.cache.slots"),
+		},
+	})
+	n.edges.server = server.New(server.Options{
+		Handler: handler, Clock: n.clock, Logger: n.log.With("component", "server"), Observer: n.edges.metrics, Limits: n.limits(),
+	})
+	for _, b := range n.edges.listeners {
+		n.edges.done.Go(func() {
+			if err := n.edges.server.Serve(b.socket, server.Listener{Name: b.Name}); err != nil {
+				n.fail(fmt.Errorf("listener %s: %w", b.Name, err))
+			}
+		})
+	}
+}
+
+func (n *Node) allocateProducerIDs(ctx context.Context) (controller.ProducerIDBlock, error) {
+	return n.controller.AllocateProducerIDs(ctx, n.me, n.brokerEpoch())
+}
+
+// limits takes what the configuration sets over the server's own defaults; Kafka's "unlimited" stays ours, which is not.
+func (n *Node) limits() server.Limits {
+	l := server.Limits{FrameBytes: n.static.Int("socket.request.max.bytes"), Idle: n.static.Duration("connections.max.idle.ms")}
+	for key, field := range map[string]*int{
+		"max.connections": &l.Connections, "max.connections.per.ip": &l.ConnectionsPerIP, "max.connection.creation.rate": &l.ConnectionsPerSecond,
+		"klamm.request.max.bytes": &l.OtherFrameBytes,
+	} {
+		if n.static.IsSet(key) {
+			*field = n.static.Int(key)
+		}
+	}
+	if n.static.IsSet("queued.max.request.bytes") {
+		l.QueuedBytes = n.static.Int64("queued.max.request.bytes")
+	}
+	return l
+}
+
+func (n *Node) serveHTTP(addr string) error {
+	socket, err := net.Listen("tcp", addr)
+	if err != nil {
+		return fmt.Errorf("HTTP listener (klamm.http.listen): %w", err)
+	}
+	n.edges.httpAddr = socket.Addr().String()
+	n.edges.http = &http.Server{
+		Handler:           admin.New(admin.Options{Checks: n.checks, Started: n.started.Load, Metrics: n.registry(), Index: n.index}),
+		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 64 << 10,
+	}
+	n.edges.done.Go(func() {
+		if err := n.edges.http.Serve(socket); !errors.Is(err, http.ErrServerClosed) {
+			n.fail(fmt.Errorf("HTTP listener: %w", err))
+		}
+	})
+	return nil
+}
+
+// index is the page at the root of the HTTP listener.
+func (n *Node) index() string {
+	img := n.image.Load()
+	return fmt.Sprintf("Klamm %s, node %d of cluster %s\n%d topics, %d partitions\n\n/readyz?verbose  /metrics  /livez  /startupz\n",
+		n.version, n.me, n.identity.cluster, img.TopicCount(), img.PartitionCount())
+}
+
+// drainTime is how long clients get to take their last answers when the node stops.
+const drainTime = 5 * time.Second
+
+// stop takes the node apart in reverse; clean says that nothing went wrong, so that the next start need not look.
+func (n *Node) stop(clean bool) error {
+	n.stopping.Store(true)
+	var errs []error
+	e := &n.edges
+	if e.server != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), drainTime)
+		// Waiting group members are told at once; what is being written gets its time.
+		e.cancel()
+		if err := e.server.Drain(ctx); err != nil {
+			n.log.Warn("clients were cut off", "err", err)
+		}
+		cancel()
+		errs = append(errs, e.server.Close())
+	} else {
+		for _, b := range e.listeners {
+			errs = append(errs, b.socket.Close())
+		}
+	}
+	if n.groups != nil {
+		n.groups.Close()
+	}
+	if n.controller != nil {
+		n.controller.Close()
+	}
+	if n.quorum != nil {
+		errs = append(errs, n.quorum.Close())
+	}
+	n.unopened.stop()
+	if n.dirs != nil {
+		epoch := n.brokerEpoch()
+		if !clean {
+			epoch = -1
+		}
+		errs = append(errs, n.dirs.close(epoch))
+	}
+	if e.http != nil {
+		errs = append(errs, e.http.Close())
+	}
+	e.done.Wait()
+	return errors.Join(errs...)
+}

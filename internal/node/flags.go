@@ -1,0 +1,119 @@
+package node
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+
+	"github.com/klamm/klamm/internal/config"
+)
+
+// Flags are what the command line says about a node. Empty fields leave it to the configuration.
+type Flags struct {
+	Config                         string   // a server.properties or YAML file
+	Data                           string   // data directory; stands for log.dirs
+	Listen, NodeListen, HTTPListen string   // host:port; port 0 picks a free one
+	Set                            []string // key=value
+	Environ                        []string // NAME=value, as os.Environ has them
+	Version                        string
+	Stdout, Stderr                 io.Writer
+}
+
+// Where a node listens and keeps its data when nothing says otherwise. Loopback: without authentication, whoever reaches a listener owns
+// the data, so opening it to a network is the user's explicit choice.
+const (
+	defaultListen     = "127.0.0.1:9092"
+	defaultHTTPListen = "127.0.0.1:9094"
+	defaultData       = "./data"
+)
+
+// settings are a node's start-up settings after flags, environment and file have been put together.
+type settings struct {
+	static   *config.Static
+	warnings []string
+	dirs     []string
+	kafka    []config.Listener // where clients connect
+	http     string
+}
+
+func (f Flags) settings() (*settings, error) {
+	set := append([]string(nil), f.Set...)
+	if f.Data != "" {
+		set = append(set, "log.dirs="+f.Data)
+	}
+	if f.HTTPListen != "" {
+		set = append(set, "klamm.http.listen="+f.HTTPListen)
+	}
+	if f.NodeListen != "" {
+		set = append(set, "klamm.node.listen="+f.NodeListen)
+	}
+	static, warnings, err := config.Load(config.LoadOptions{File: f.Config, Environ: f.Environ, Set: set})
+	if err != nil {
+		return nil, err
+	}
+	s := &settings{static: static, warnings: warnings, http: defaultHTTPListen, dirs: dataDirs(static)}
+	if static.IsSet("klamm.http.listen") {
+		s.http = static.String("klamm.http.listen")
+	}
+	switch {
+	case f.Listen != "":
+		host, port, err := splitAddress(f.Listen)
+		if err != nil {
+			return nil, fmt.Errorf("--listen %s: %w", f.Listen, err)
+		}
+		s.kafka = []config.Listener{{Name: "PLAINTEXT", Host: host, Port: port}}
+	case static.IsSet("listeners"):
+		s.kafka = static.Listeners()
+	default:
+		host, port, err := splitAddress(defaultListen)
+		if err != nil {
+			return nil, err
+		}
+		s.kafka = []config.Listener{{Name: "PLAINTEXT", Host: host, Port: port}}
+	}
+	for _, l := range s.kafka {
+		if open(l.Host) {
+			s.warnings = append(s.warnings, fmt.Sprintf("listener %s on %s takes clients from the network, and this version has no authentication: "+
+				"whoever reaches the port can read, write and delete everything", l.Name, l.Address()))
+		}
+	}
+	return s, nil
+}
+
+func dataDirs(static *config.Static) []string {
+	for _, key := range []string{"log.dirs", "log.dir"} {
+		if static.IsSet(key) {
+			var dirs []string
+			for d := range strings.SplitSeq(static.String(key), ",") {
+				if d = strings.TrimSpace(d); d != "" {
+					dirs = append(dirs, d)
+				}
+			}
+			return dirs
+		}
+	}
+	return []string{defaultData}
+}
+
+// open reports that a host lets others than this machine in.
+func open(host string) bool {
+	if host == "localhost" {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return ip == nil || !ip.IsLoopback()
+}
+
+func splitAddress(addr string) (host string, port int, err error) {
+	host, p, err := net.SplitHostPort(addr)
+	if err != nil {
+		return "", 0, err
+	}
+	port, err = strconv.Atoi(p)
+	if err != nil || port < 0 || port > 65535 {
+		return "", 0, fmt.Errorf("%q is not a port", p)
+	}
+	return host, port, nil
+}

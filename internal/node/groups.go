@@ -1,0 +1,87 @@
+package node
+
+import (
+	"errors"
+
+	"github.com/klamm/klamm/internal/batch"
+	"github.com/klamm/klamm/internal/commitlog"
+	"github.com/klamm/klamm/internal/config"
+	"github.com/klamm/klamm/internal/coordinator/group"
+	"github.com/klamm/klamm/internal/model"
+	"github.com/klamm/klamm/internal/replication"
+)
+
+// groupLog lets a group shard keep its records in a partition: acks=all like any producer who wants to be sure.
+type groupLog struct{ r *replica }
+
+// committed waits for one append of a shard.
+type committed func(error)
+
+// Wake implements replication.Waiter.
+func (c committed) Wake(_ int, err error) { c(err) }
+
+// Append implements coordinator.Log.
+func (g groupLog) Append(records []byte, epoch model.LeaderEpoch, done func(error)) (model.Offset, error) {
+	res, err := g.r.part.Append(&replication.Append{
+		Records: records, Acks: replication.AcksAll, LeaderEpoch: epoch, Origin: commitlog.FromCoordinator, Waiter: committed(done),
+	})
+	if err != nil {
+		return model.NoOffset, withCode(err)
+	}
+	if !res.Wait {
+		done(nil)
+	}
+	return res.Base, nil
+}
+
+// withCode keeps Kafka's code for an error of the engines within reach of errors.As.
+func withCode(err error) error {
+	if code, ok := replication.Code(err); ok {
+		return errors.Join(code, err)
+	}
+	return err
+}
+
+// Read implements coordinator.Log.
+func (g groupLog) Read(from model.Offset, maxBytes int) ([]byte, error) {
+	s, err := g.r.log.Read(from, commitlog.ReadOptions{MaxBytes: maxBytes, End: g.r.log.End(), MinOne: true})
+	if err != nil {
+		return nil, err
+	}
+	defer s.Release()
+	b, err := s.Bytes(nil)
+	if err != nil {
+		return nil, err
+	}
+	// What was read may end inside of a batch; the first one is whole.
+	whole := 0
+	for rest := b; len(rest) > 0; {
+		one, _, next, err := batch.Next(rest)
+		if err != nil {
+			break
+		}
+		whole += len(one)
+		rest = next
+	}
+	return b[:whole], nil
+}
+
+// Bounds implements coordinator.Log.
+func (g groupLog) Bounds() (start, end model.Offset) { return g.r.log.Start(), g.r.log.End() }
+
+// HighWatermark implements coordinator.Log.
+func (g groupLog) HighWatermark() model.Offset { return g.r.part.HighWatermark() }
+
+// groupConfig reads what groups obey from the configuration as it stands now.
+func groupConfig(v config.Values, topic config.TopicValues) group.Config {
+	c := group.DefaultConfig()
+	c.MinSessionTimeout = v.Duration("group.min.session.timeout.ms")
+	c.MaxSessionTimeout = v.Duration("group.max.session.timeout.ms")
+	c.InitialRebalanceDelay = v.Duration("group.initial.rebalance.delay.ms")
+	c.MaxSize = v.Int("group.max.size")
+	c.OffsetMetadataMaxBytes = v.Int("offset.metadata.max.bytes")
+	c.OffsetsRetention = v.Duration("offsets.retention.minutes")
+	c.OffsetsRetentionCheck = v.Duration("offsets.retention.check.interval.ms")
+	c.OffsetsTopicBatchBytes = topic.MaxMessageBytes
+	return c
+}

@@ -1,0 +1,328 @@
+package node
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/klamm/klamm/internal/admin"
+	"github.com/klamm/klamm/internal/api"
+	"github.com/klamm/klamm/internal/clock"
+	"github.com/klamm/klamm/internal/commitlog"
+	"github.com/klamm/klamm/internal/config"
+	"github.com/klamm/klamm/internal/controller"
+	"github.com/klamm/klamm/internal/coordinator/group"
+	"github.com/klamm/klamm/internal/metadata"
+	"github.com/klamm/klamm/internal/model"
+	"github.com/klamm/klamm/internal/quorum"
+	"github.com/klamm/klamm/internal/replication"
+	"github.com/klamm/klamm/internal/server"
+	"github.com/klamm/klamm/internal/vfs"
+)
+
+// Node is one running broker and controller.
+type Node struct {
+	me       model.BrokerID
+	version  string
+	static   *config.Static
+	resolver *config.Resolver
+	log      *slog.Logger
+	level    *slog.LevelVar
+	clock    clock.Clock
+	disk     vfs.FS
+
+	identity    identity
+	incarnation model.UUID
+	epoch       atomic.Int64 // model.BrokerEpoch of this process's registration, -1 before
+	image       atomic.Pointer[metadata.Image]
+	dirs        *dirs
+	replicas    *replicas
+	unopened    unopened
+	groups      *group.Service
+	quorum      *quorum.Quorum
+	controller  *controller.Controller
+	edges       edges
+	stopping    atomic.Bool
+	started     atomic.Bool
+	publishing  sync.Mutex // one change of the set of replicas at a time
+	failed      chan error
+}
+
+// edges is what faces the outside.
+type edges struct {
+	server    *server.Server
+	listeners []bound
+	http      *http.Server
+	httpAddr  string
+	metrics   *api.Metrics
+	events    *events
+	cancel    context.CancelFunc // ends waiting requests
+	done      sync.WaitGroup
+}
+
+// bound is a listener and the socket it stands for.
+type bound struct {
+	config.Listener
+	socket net.Listener
+}
+
+// build makes a node from the bottom up. When it returns, clients are served.
+func build(ctx context.Context, s *settings, version string, log *slog.Logger, level *slog.LevelVar) (n *Node, err error) {
+	n = &Node{version: version, static: s.static, log: log, level: level, clock: clock.Real(), disk: vfs.OS(), failed: make(chan error, 1)}
+	n.epoch.Store(-1)
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, n.stop(false))
+		}
+	}()
+	if _, err := io.ReadFull(rand.Reader, n.incarnation[:]); err != nil {
+		return n, err
+	}
+	if n.identity, err = readIdentity(n.disk, s.dirs, configuredID(s.static), rand.Reader); err != nil {
+		return n, err
+	}
+	n.me = n.identity.node
+	n.resolver = config.NewResolver(s.static, n.me)
+	n.replicas = newReplicas()
+	n.edges.events = newEvents(log)
+	if err := n.openDirs(s.dirs); err != nil {
+		return n, err
+	}
+	if err := n.joinQuorum(ctx); err != nil {
+		return n, err
+	}
+	if err := n.listen(s.kafka); err != nil {
+		return n, err
+	}
+	if err := n.register(ctx); err != nil {
+		return n, err
+	}
+	n.serve()
+	if err := n.serveHTTP(s.http); err != nil {
+		return n, err
+	}
+	n.started.Store(true)
+	n.retryUnopened()
+	return n, nil
+}
+
+// configuredID is node.id, or broker.id as older files have it; -1 when neither is set.
+func configuredID(static *config.Static) model.BrokerID {
+	for _, key := range []string{"node.id", "broker.id"} {
+		if static.IsSet(key) {
+			return model.BrokerID(static.Int(key))
+		}
+	}
+	return -1
+}
+
+func (n *Node) openDirs(paths []string) error {
+	var list []*commitlog.Dir
+	for _, p := range paths {
+		dir, err := commitlog.OpenDir(
+			commitlog.Env{FS: n.disk, Clock: n.clock, Random: rand.Reader, Events: n.edges.events.add},
+			commitlog.DirOptions{
+				Path: p, NodeID: n.me, ClusterID: n.identity.cluster,
+				RecoveryThreads: n.static.Int("num.recovery.threads.per.data.dir"),
+				MaxOpenFiles:    n.static.Int("klamm.log.open.files.max"),
+				SyncInterval:    n.static.Duration("klamm.log.sync.interval.ms"),
+				RetentionCheck:  n.static.Duration("log.retention.check.interval.ms"),
+				ScrubRate:       n.static.Int64("klamm.log.scrub.bytes.per.second"),
+				OnOffline:       func(err error) { n.dirOffline(p, err) },
+			})
+		if err != nil {
+			for _, d := range list {
+				err = errors.Join(err, d.Close(-1))
+			}
+			return fmt.Errorf("data directory %s: %w", p, err)
+		}
+		list = append(list, dir)
+	}
+	n.dirs = newDirs(list)
+	return nil
+}
+
+// dirOffline ends the service of every replica in a failed directory. A node without a directory left stops, as Kafka does.
+func (n *Node) dirOffline(path string, err error) {
+	n.log.Error("data directory is offline", "dir", path, "err", err)
+	if n.dirs == nil {
+		return
+	}
+	online := 0
+	for _, d := range n.dirs.list {
+		if d.Offline() == nil {
+			online++
+		}
+	}
+	for _, r := range n.replicas.all() {
+		if r.dir.Path() == path {
+			r.part.Fail(replication.ErrOffline)
+		}
+	}
+	if online == 0 {
+		n.fail(fmt.Errorf("every data directory is offline: %w", err))
+	}
+}
+
+// fail ends the node from within; the first cause counts.
+func (n *Node) fail(err error) {
+	select {
+	case n.failed <- err:
+	default:
+	}
+}
+
+// joinQuorum opens the metadata log; by the time it is ready, publish has opened every log that the metadata knows.
+func (n *Node) joinQuorum(ctx context.Context) error {
+	n.groups = group.New(group.Options{
+		Clock: n.clock, Logger: n.log.With("component", "groups"), Rand: rand.Reader,
+		Config:     func() group.Config { return n.groupConfig() },
+		Partitions: func() int32 { return n.partitionsOf(group.Topic) },
+	})
+	n.image.Store(metadata.Empty(n.identity.cluster))
+	home := n.dirs.list[0]
+	var err error
+	n.quorum, err = quorum.Open(quorum.Options{
+		FS: n.disk, Clock: n.clock, Logger: n.log.With("component", "quorum"), Dir: metadataPath(home.Path()),
+		Identity: quorum.Identity{ClusterID: n.identity.cluster, NodeID: n.me, DirectoryID: home.Identity().DirectoryID},
+		Publish:  n.publish, Failed: n.fail,
+	})
+	if err != nil {
+		return err
+	}
+	n.controller = controller.New(controller.Options{
+		Me: n.me, Log: n.quorum, Clock: n.clock, Logger: n.log.With("component", "controller"), Random: rand.Reader, Resolver: n.resolver,
+		SessionTimeout: n.static.Duration("broker.session.timeout.ms"),
+	})
+	if err := n.quorum.Ready(ctx); err != nil {
+		return fmt.Errorf("metadata quorum: %w", err)
+	}
+	n.deleteStrays()
+	return nil
+}
+
+// deleteStrays removes logs that the metadata does not know (any more): their topic was deleted while this node was down.
+func (n *Node) deleteStrays() {
+	img := n.image.Load()
+	for _, dir := range n.dirs.list {
+		for _, f := range dir.Found() {
+			t := img.TopicByID(f.TopicID)
+			if t != nil && t.Name == f.TP.Topic && int(f.TP.Partition) < len(t.Partitions) {
+				continue
+			}
+			n.log.Warn("log belongs to no topic and is deleted", "topic", f.TP.Topic, "partition", f.TP.Partition, "topic_id", f.TopicID, "dir", dir.Path())
+			if err := dir.DeleteStray(f.TP); err != nil {
+				n.log.Error("stray log cannot be deleted", "topic", f.TP.Topic, "partition", f.TP.Partition, "err", err)
+			}
+		}
+	}
+}
+
+func (n *Node) groupConfig() group.Config {
+	img := n.image.Load()
+	return groupConfig(n.resolver.Broker(img), n.resolver.Topic(img, group.Topic))
+}
+
+func (n *Node) partitionsOf(topic string) int32 {
+	if t := n.image.Load().Topic(topic); t != nil {
+		return int32(len(t.Partitions))
+	}
+	return 0
+}
+
+func (n *Node) producerExpiry() time.Duration { return n.static.Duration("producer.id.expiration.ms") }
+
+// register announces this process to the controller, which makes it lead its partitions.
+func (n *Node) register(ctx context.Context) error {
+	var endpoints []metadata.Endpoint
+	for _, b := range n.edges.listeners {
+		endpoints = append(endpoints, n.endpoint(b))
+	}
+	previous := model.BrokerEpoch(-1)
+	var ids []model.UUID
+	for i, d := range n.dirs.list {
+		ids = append(ids, d.Identity().DirectoryID)
+		if e := d.CleanShutdownEpoch(); i == 0 || e < previous {
+			previous = e
+		}
+	}
+	var rack *string
+	if r := n.static.String("broker.rack"); r != "" {
+		rack = &r
+	}
+	epoch, err := n.controller.RegisterBroker(ctx, controller.Registration{
+		ClusterID: n.identity.cluster, ID: n.me, Incarnation: n.incarnation, Endpoints: endpoints, Features: metadata.SupportedFeatures(),
+		Rack: rack, Dirs: ids, PreviousEpoch: previous,
+	})
+	if err != nil {
+		return fmt.Errorf("registering with the controller: %w", err)
+	}
+	n.epoch.Store(int64(epoch))
+	return nil
+}
+
+// endpoint is what the cluster is told about a listener.
+func (n *Node) endpoint(b bound) metadata.Endpoint {
+	port := b.socket.Addr().(*net.TCPAddr).Port
+	for _, a := range n.static.AdvertisedListeners() {
+		if a.Name == b.Name {
+			return metadata.Endpoint{Name: b.Name, Host: a.Host, Port: uint16(a.Port)}
+		}
+	}
+	return metadata.Endpoint{Name: b.Name, Host: b.Host, Port: uint16(port)}
+}
+
+// advertised is where a client of this connection reaches a broker. Without advertised.listeners it is the address the client itself
+// dialled: whatever name or port forwarding brought it here brings it here again.
+func (n *Node) advertised(c *server.Conn, id model.BrokerID) (host string, port int32, ok bool) {
+	name := c.Listener().Name
+	for _, a := range n.static.AdvertisedListeners() {
+		if a.Name == name && id == n.me {
+			return a.Host, int32(a.Port), true
+		}
+	}
+	if id == n.me {
+		if local, isTCP := c.LocalAddr().(*net.TCPAddr); isTCP {
+			return local.IP.String(), int32(local.Port), true
+		}
+	}
+	b := n.image.Load().Broker(id)
+	if b == nil {
+		return "", 0, false
+	}
+	for _, e := range b.Endpoints {
+		if e.Name == name {
+			return e.Host, int32(e.Port), true
+		}
+	}
+	return "", 0, false
+}
+
+// checks are the conditions of readiness.
+func (n *Node) checks() []admin.Check {
+	online := 0
+	for _, d := range n.dirs.list {
+		if d.Offline() == nil {
+			online++
+		}
+	}
+	st := n.quorum.Status()
+	b := n.image.Load().Broker(n.me)
+	waiting := n.unopened.len()
+	return []admin.Check{
+		{Name: "started", OK: n.started.Load()},
+		{Name: "not draining", OK: !n.stopping.Load()},
+		{Name: "data directories", OK: online == len(n.dirs.list), Detail: fmt.Sprintf("%d of %d online", online, len(n.dirs.list))},
+		{Name: "metadata quorum", OK: st.Leader != model.NoBroker, Detail: fmt.Sprintf("leader %d, term %d", st.Leader, st.Term)},
+		{Name: "registered", OK: b != nil && !b.Fenced && b.Incarnation == n.incarnation},
+		{Name: "replicas", OK: waiting == 0, Detail: fmt.Sprintf("%d cannot be opened", waiting)},
+	}
+}

@@ -1,0 +1,223 @@
+package node
+
+import (
+	"errors"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/klamm/klamm/internal/commitlog"
+	"github.com/klamm/klamm/internal/config"
+	"github.com/klamm/klamm/internal/coordinator/group"
+	"github.com/klamm/klamm/internal/metadata"
+	"github.com/klamm/klamm/internal/model"
+	"github.com/klamm/klamm/internal/replication"
+)
+
+// publish makes this node follow the metadata: it opens, changes and deletes its replicas, and only then lets requests see the image.
+// The quorum calls it with one image after the other.
+func (n *Node) publish(img *metadata.Image, d *metadata.Delta) {
+	n.publishing.Lock()
+	defer n.publishing.Unlock()
+	values := n.resolver.Topics(img)
+	n.applyTopics(img, d, values)
+	n.applyConfigs(img, d, values)
+	n.image.Store(img)
+	n.elect(d)
+	if gone := deletedTopics(d); len(gone) > 0 {
+		n.groups.TopicsDeleted(gone)
+	}
+}
+
+// opening is a replica that has to be opened, or told its new state.
+type opening struct {
+	topic *metadata.Topic
+	index int32
+}
+
+func (o opening) tp() model.TopicPartition {
+	return model.TopicPartition{Topic: o.topic.Name, Partition: o.index}
+}
+
+func (o opening) id() model.TopicIDPartition {
+	return model.TopicIDPartition{ID: o.topic.ID, Partition: o.index}
+}
+
+func (n *Node) applyTopics(img *metadata.Image, d *metadata.Delta, values func(string) config.TopicValues) {
+	var todo []opening
+	for i := range d.Topics {
+		c := &d.Topics[i]
+		if c.New == nil {
+			for p := range c.Old.Partitions {
+				n.drop(opening{c.Old, int32(p)})
+			}
+			continue
+		}
+		for _, p := range c.Partitions {
+			o := opening{c.New, p}
+			if !slices.Contains(c.New.Partitions[p].Replicas, n.me) {
+				n.drop(o)
+				continue
+			}
+			todo = append(todo, o)
+		}
+	}
+	n.inParallel(todo, func(o opening) { n.bring(img, o, values) })
+}
+
+// inParallel opens many logs at once: after a crash each may have to be scanned.
+func (n *Node) inParallel(todo []opening, f func(opening)) {
+	workers := min(len(todo), 2*runtime.GOMAXPROCS(0))
+	if workers <= 1 {
+		for _, o := range todo {
+			f(o)
+		}
+		return
+	}
+	var wg sync.WaitGroup
+	next := make(chan opening, 4*workers)
+	for range workers {
+		wg.Go(func() {
+			for o := range next {
+				f(o)
+			}
+		})
+	}
+	for _, o := range todo {
+		next <- o
+	}
+	close(next)
+	wg.Wait()
+}
+
+// bring opens a replica if it is not open yet, and gives it its role.
+func (n *Node) bring(img *metadata.Image, o opening, values func(string) config.TopicValues) {
+	r := n.replicas.get(o.id())
+	if r == nil {
+		var err error
+		if r, err = n.open(o, values(o.topic.Name)); err != nil {
+			n.log.Error("replica cannot be opened", "topic", o.topic.Name, "partition", o.index, "err", err)
+			n.unopened.add(o)
+			return
+		}
+	}
+	m := &o.topic.Partitions[o.index]
+	if m.Leader == n.me {
+		r.part.BecomeLeader(m)
+	} else {
+		r.part.BecomeFollower(m)
+	}
+	n.replicas.put(o.id(), r)
+}
+
+func (n *Node) open(o opening, v config.TopicValues) (*replica, error) {
+	dir := n.dirs.place(o.tp(), o.topic.ID)
+	if dir == nil {
+		return nil, errNoDir
+	}
+	// What the log reports before the replica stands is read from it when it does.
+	var part atomic.Pointer[replication.Partition]
+	log, err := dir.Open(commitlog.LogOptions{TP: o.tp(), TopicID: o.topic.ID, Config: logConfig(&v, n.producerExpiry()), OnDurable: func(end model.Offset) {
+		if p := part.Load(); p != nil {
+			p.OnDurable(end)
+		}
+	}})
+	if err != nil {
+		return nil, err
+	}
+	n.dirs.opened(o.tp(), dir)
+	part.Store(replication.New(replication.Options{
+		TP: o.tp(), TopicID: o.topic.ID, Me: n.me, Log: log, Clock: n.clock, Config: replicaConfig(&v, n.static.Duration("replica.lag.time.max.ms")),
+	}))
+	return &replica{part: part.Load(), log: log, dir: dir}, nil
+}
+
+// drop closes and deletes a replica that the metadata no longer gives this node.
+func (n *Node) drop(o opening) {
+	n.unopened.remove(o.id())
+	r := n.replicas.remove(o.id())
+	if r == nil {
+		return
+	}
+	r.part.Fail(replication.ErrDeleted)
+	n.dirs.closed(o.tp())
+	if err := r.dir.Delete(r.log); err != nil && !errors.Is(err, commitlog.ErrOffline) {
+		n.log.Error("log cannot be deleted", "topic", o.topic.Name, "partition", o.index, "err", err)
+	}
+}
+
+// applyConfigs hands changed values to the replicas they concern.
+func (n *Node) applyConfigs(img *metadata.Image, d *metadata.Delta, values func(string) config.TopicValues) {
+	all := false
+	for _, c := range d.Configs {
+		switch c.Type {
+		case model.ResourceTopic:
+			if t := img.Topic(c.Name); t != nil {
+				n.configure(t, values(t.Name))
+			}
+		case model.ResourceBroker:
+			all = true
+		case model.ResourceBrokerLogger, model.ResourceClientMetrics, model.ResourceGroup:
+			// Read where they are used.
+		}
+	}
+	if !all {
+		return
+	}
+	n.applyBroker(img)
+	for t := range img.Topics() {
+		n.configure(t, values(t.Name))
+	}
+}
+
+func (n *Node) configure(t *metadata.Topic, v config.TopicValues) {
+	for i := range t.Partitions {
+		if r := n.replicas.get(model.TopicIDPartition{ID: t.ID, Partition: int32(i)}); r != nil {
+			r.log.SetConfig(logConfig(&v, n.producerExpiry()))
+			r.part.SetConfig(replicaConfig(&v, n.static.Duration("replica.lag.time.max.ms")))
+		}
+	}
+}
+
+// applyBroker takes over dynamic settings of this broker.
+func (n *Node) applyBroker(img *metadata.Image) {
+	if err := setLevel(n.level, n.resolver.Broker(img).String("klamm.log.level")); err != nil {
+		n.log.Warn("dynamic setting ignored", "err", err)
+	}
+}
+
+// elect tells the group coordinator which partitions of its topic this node leads now.
+func (n *Node) elect(d *metadata.Delta) {
+	for i := range d.Topics {
+		c := &d.Topics[i]
+		if c.Topic().Name != group.Topic {
+			continue
+		}
+		if c.New == nil {
+			for p := range c.Old.Partitions {
+				n.groups.Deleted(int32(p))
+			}
+			continue
+		}
+		for _, p := range c.Partitions {
+			m := &c.New.Partitions[p]
+			r := n.replicas.get(model.TopicIDPartition{ID: c.New.ID, Partition: p})
+			if m.Leader == n.me && r != nil {
+				n.groups.Elected(p, m.LeaderEpoch, groupLog{r})
+			} else {
+				n.groups.Resigned(p, m.LeaderEpoch)
+			}
+		}
+	}
+}
+
+func deletedTopics(d *metadata.Delta) []group.DeletedTopic {
+	var gone []group.DeletedTopic
+	for i := range d.Topics {
+		if c := &d.Topics[i]; c.New == nil {
+			gone = append(gone, group.DeletedTopic{Name: c.Old.Name, ID: c.Old.ID})
+		}
+	}
+	return gone
+}
