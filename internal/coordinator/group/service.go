@@ -86,6 +86,14 @@ func (s *Service) Resigned(partition int32, epoch model.LeaderEpoch) {
 	s.stopLocked(partition)
 }
 
+// Deleted ends what Elected began because the topic is gone. The next one of that name counts its leader epochs anew.
+func (s *Service) Deleted(partition int32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.mu.epochs, partition)
+	s.stopLocked(partition)
+}
+
 func (s *Service) stopLocked(partition int32) {
 	sh := s.mu.shards[partition]
 	if sh == nil {

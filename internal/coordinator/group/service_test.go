@@ -104,6 +104,18 @@ func TestGroupsMoveBetweenShards(t *testing.T) {
 	h.wantOffset("a", 9, model.None)
 }
 
+// TestDeletedTopicStartsOver: the topic of groups itself can be deleted and made again, with leader epochs from the beginning.
+func TestDeletedTopicStartsOver(t *testing.T) {
+	h := newHouse(t, 1)
+	if code := h.commit("a", 1); code != model.None {
+		t.Fatal(code)
+	}
+	h.Deleted(0)
+	h.wantOffset("a", 0, model.NotCoordinator)
+	h.Elected(0, 0, &memLog{})
+	h.wantOffset("a", -1, model.None)
+}
+
 func TestRequestsWaitForALoad(t *testing.T) {
 	h := newHouse(t, 1)
 	if code := h.commit("a", 7); code != model.None {
