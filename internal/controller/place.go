@@ -23,9 +23,11 @@ func place(img *metadata.Image, id model.TopicID, first, count, replicas int) ([
 	if !slices.ContainsFunc(racks, func(r *rack) bool { return len(r.live) > 0 }) {
 		return nil, failure(model.InvalidReplicationFactor, "Unable to replicate the partition %d time(s): All brokers are currently fenced.", replicas)
 	}
-	out := make([][]model.BrokerID, count)
-	for i := range out {
-		out[i] = placeOne(racks, first+i, replicas)
+	out := make([][]model.BrokerID, 0, count)
+	for i := range first + count { // those before first were placed earlier: taking their turns again finds whose turn it is now
+		if replicas := placeOne(racks, i, replicas); i >= first {
+			out = append(out, replicas)
+		}
 	}
 	return out, Outcome{}
 }
