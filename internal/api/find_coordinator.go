@@ -35,7 +35,9 @@ func findCoordinator(a *API, r *Request, q *wire.FindCoordinatorRequest) (*wire.
 
 func (a *API) coordinator(r *Request, kind int8, key string) wire.FindCoordinatorResponseCoordinator {
 	c := wire.FindCoordinatorResponseCoordinator{Key: key, NodeID: int32(model.NoBroker), Port: -1}
-	if c.ErrorCode, c.ErrorMessage = refuseCoordinator(kind, r.Version); c.ErrorCode != model.None {
+	var text string
+	c.ErrorMessage = &text // never null: Kafka's is not
+	if c.ErrorCode, text = refuseCoordinator(kind, r.Version); c.ErrorCode != model.None {
 		return c
 	}
 	broker, code := a.groupCoordinator(r, key)
@@ -51,21 +53,21 @@ func (a *API) coordinator(r *Request, kind int8, key string) wire.FindCoordinato
 	return c
 }
 
-// refuseCoordinator says what a client is told that looks for a coordinator of another kind. For a transaction it must be a code that
-// ends the producer: most others make it look for ever.
-func refuseCoordinator(kind int8, version int16) (model.ErrorCode, *string) {
+// refuseCoordinator says what a client is told that looks for a coordinator of another kind. Whoever needs a transaction must be stopped
+// by it, and most codes only make them look again. librdkafka, which asks in versions up to 2, takes nothing but a refused
+// authorization as final; the Java client shows the text, unless the code is that one.
+func refuseCoordinator(kind int8, version int16) (model.ErrorCode, string) {
 	switch {
 	case kind == coordinatesGroup:
-		return model.None, nil
+		return model.None, ""
+	case kind == coordinatesTransaction && version < 4:
+		return model.TransactionalIDAuthorizationFailed, noTransactions
 	case kind == coordinatesTransaction:
-		text := noTransactions
-		return model.TransactionalIDAuthorizationFailed, &text
-	case kind == coordinatesShare && version >= 6:
-		text := "This broker does not support share groups yet."
-		return model.UnsupportedVersion, &text
+		return model.UnsupportedVersion, noTransactions
+	case kind == coordinatesShare:
+		return model.InvalidRequest, "This broker does not support share groups yet."
 	}
-	text := "Unknown coordinator type."
-	return model.InvalidRequest, &text
+	return model.InvalidRequest, "Unknown coordinator type."
 }
 
 // groupCoordinator is the leader of the partition that holds a group.

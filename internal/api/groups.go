@@ -35,3 +35,11 @@ func namedTopic(img *metadata.Image, byID bool, name string, id model.TopicID) (
 	}
 	return nil, model.UnknownTopicOrPartition
 }
+
+// partitionCode is the error of a partition: that of its topic, or its own when the topic has no such partition.
+func partitionCode(t *metadata.Topic, topic model.ErrorCode, partition int32) model.ErrorCode {
+	if topic == model.None && (partition < 0 || int(partition) >= len(t.Partitions)) {
+		return model.UnknownTopicOrPartition
+	}
+	return topic
+}

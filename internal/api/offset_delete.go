@@ -8,24 +8,25 @@ import (
 // offsetDelete answers key 47: removes offsets of a group (KIP-496), but not of topics that its members read.
 func offsetDelete(a *API, r *Request, q *wire.OffsetDeleteRequest) (*wire.OffsetDeleteResponse, error) {
 	known := wire.OffsetDeleteRequest{GroupID: q.GroupID}
-	var unknown []wire.OffsetDeleteResponseTopic
+	unknown := map[string][]wire.OffsetDeleteResponseTopicPartition{}
 	for i := range q.Topics {
 		qt := &q.Topics[i]
-		if r.Image.Topic(qt.Name) != nil {
-			known.Topics = append(known.Topics, *qt)
-			continue
+		t, code := namedTopic(r.Image, false, qt.Name, model.TopicID{})
+		kt := wire.OffsetDeleteRequestTopic{Name: qt.Name}
+		for _, p := range qt.Partitions {
+			if c := partitionCode(t, code, p.PartitionIndex); c != model.None {
+				unknown[qt.Name] = append(unknown[qt.Name], wire.OffsetDeleteResponseTopicPartition{PartitionIndex: p.PartitionIndex, ErrorCode: c})
+			} else {
+				kt.Partitions = append(kt.Partitions, p)
+			}
 		}
-		rt := wire.OffsetDeleteResponseTopic{Name: qt.Name}
-		for j := range qt.Partitions {
-			rt.Partitions = append(rt.Partitions, wire.OffsetDeleteResponseTopicPartition{
-				PartitionIndex: qt.Partitions[j].PartitionIndex, ErrorCode: model.UnknownTopicOrPartition,
-			})
-		}
-		unknown = append(unknown, rt)
+		known.Topics = append(known.Topics, kt) // in any case, for its place in the answer
 	}
 	resp := a.Groups.DeleteOffsets(r.Context(), &known)
-	if resp.ErrorCode == model.None {
-		resp.Topics = append(resp.Topics, unknown...)
+	for i := range resp.Topics {
+		rt := &resp.Topics[i]
+		rt.Partitions = append(rt.Partitions, unknown[rt.Name]...)
+		delete(unknown, rt.Name)
 	}
 	return resp, nil
 }

@@ -177,7 +177,7 @@ func (r *rig) request(verb, name string, set map[string]string, rest []string) e
 		}
 		r.submit(name, c, q)
 	case "commit":
-		r.submit(name, c, &commitRequest{call: c, q: commitOf(set, rest)})
+		r.submit(name, c, &commitRequest{call: c, version: int16(number(set, "version", 8)), q: commitOf(set, rest)})
 	case "fetch":
 		r.submit(name, c, &fetchRequest{call: c, q: fetchOf(set, rest)})
 	case "delete":

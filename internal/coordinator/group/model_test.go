@@ -287,7 +287,7 @@ func (c *modelClient) commit() {
 		may = m != nil && g.generation == c.gen && g.phase != completing && g.phase != empty
 	}
 	k := newCall()
-	c.w.send(k, &commitRequest{call: k, q: &q}, func(res result) {
+	c.w.send(k, &commitRequest{call: k, version: 9, q: &q}, func(res result) {
 		if res.err != nil {
 			return
 		}

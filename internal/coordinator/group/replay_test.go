@@ -57,7 +57,7 @@ delete s group=s`, "\n") {
 			c = newCall()
 			r.submit("f", c, &fetchRequest{c, &wire.OffsetFetchRequestGroup{GroupID: id}})
 			c = newCall()
-			r.submit("c", c, &commitRequest{c, commitOf(set, []string{"t-0=1"})})
+			r.submit("c", c, &commitRequest{c, 9, commitOf(set, []string{"t-0=1"})})
 		}
 		r.advance(time.Hour)
 		for _, line := range r.out {

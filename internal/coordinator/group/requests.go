@@ -82,8 +82,8 @@ func (s *Service) Leave(ctx context.Context, version int16, q *wire.LeaveGroupRe
 }
 
 // CommitOffsets answers OffsetCommit. Topics must have names; their ids say which life of a topic is meant, if known.
-func (s *Service) CommitOffsets(ctx context.Context, q *wire.OffsetCommitRequest) *wire.OffsetCommitResponse {
-	body, err := s.ask(ctx, q.GroupID, &commitRequest{call: newCall(), q: q})
+func (s *Service) CommitOffsets(ctx context.Context, version int16, q *wire.OffsetCommitRequest) *wire.OffsetCommitResponse {
+	body, err := s.ask(ctx, q.GroupID, &commitRequest{call: newCall(), version: version, q: q})
 	if err != nil {
 		return commitResponse(q, offsetError(err))
 	}

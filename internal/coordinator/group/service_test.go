@@ -56,7 +56,7 @@ func newHouse(t testing.TB, n int32) *house {
 
 func (h *house) commit(group string, offset int64) model.ErrorCode {
 	q := commitOf(map[string]string{"group": group}, []string{fmt.Sprintf("t-0=%d", offset)})
-	return h.CommitOffsets(context.Background(), q).Topics[0].Partitions[0].ErrorCode
+	return h.CommitOffsets(context.Background(), 9, q).Topics[0].Partitions[0].ErrorCode
 }
 
 func (h *house) fetch(group string) (int64, model.ErrorCode) {
@@ -290,7 +290,7 @@ func BenchmarkCommitOffsets(b *testing.B) {
 			q := commitOf(map[string]string{"group": "a-group-of-ordinary-length"}, tps)
 			b.ReportAllocs()
 			for b.Loop() {
-				h.CommitOffsets(context.Background(), q)
+				h.CommitOffsets(context.Background(), 9, q)
 				h.logs[0].mu.batches = h.logs[0].mu.batches[:0]
 			}
 		})
@@ -304,7 +304,7 @@ func BenchmarkCommitOffsetsParallel(b *testing.B) {
 	b.RunParallel(func(pb *testing.PB) {
 		q := commitOf(map[string]string{"group": "a-group-of-ordinary-length"}, []string{"topic-0=12345@3"})
 		for pb.Next() {
-			h.CommitOffsets(context.Background(), q)
+			h.CommitOffsets(context.Background(), 9, q)
 		}
 	})
 	b.ReportMetric(float64(b.N)/float64(len(h.logs[0].mu.batches)), "commits/batch")

@@ -33,7 +33,6 @@ type joinRequest struct {
 func joinError(code model.ErrorCode, memberID string) *wire.JoinGroupResponse {
 	resp := wire.NewJoinGroupResponse()
 	resp.ErrorCode, resp.MemberID = code, memberID
-	resp.ProtocolName = new(string)
 	return &resp
 }
 

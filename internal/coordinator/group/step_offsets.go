@@ -10,16 +10,20 @@ import (
 	"github.com/klamm/klamm/internal/wire"
 )
 
+// commitKnowsGroups is the version of OffsetCommit from which on clients know GROUP_ID_NOT_FOUND (KIP-848).
+const commitKnowsGroups = 9
+
 // commitRequest is one OffsetCommit. Topics of the request have names; ids, where the node knows them, tell the life of the topic.
 type commitRequest struct {
 	*call
-	q *wire.OffsetCommitRequest
+	version int16
+	q       *wire.OffsetCommitRequest
 }
 
 // commit handles OffsetCommit. All offsets of a request are written together.
 func (s *state) commit(now time.Time, r *commitRequest) coordinator.Step {
 	t := &turn{now: now}
-	code := s.mayCommit(now, r.q)
+	code := s.mayCommit(now, r)
 	resp := commitResponse(r.q, code)
 	if code == model.None {
 		s.commitRecords(t, r.q, resp)
@@ -43,11 +47,14 @@ func commitResponse(q *wire.OffsetCommitRequest, code model.ErrorCode) *wire.Off
 }
 
 // mayCommit decides whether the sender may commit now. A valid commit of a member also keeps its session.
-func (s *state) mayCommit(now time.Time, q *wire.OffsetCommitRequest) model.ErrorCode {
+func (s *state) mayCommit(now time.Time, r *commitRequest) model.ErrorCode {
+	q := r.q
 	g := s.find(q.GroupID)
 	switch {
 	case g == nil && q.GenerationIDOrMemberEpoch < 0:
 		return model.None // an administrator, or a consumer that assigns its partitions itself: a simple group begins
+	case g == nil && r.version >= commitKnowsGroups:
+		return model.GroupIDNotFound
 	case g == nil:
 		return model.IllegalGeneration
 	case g.phase == empty && q.GenerationIDOrMemberEpoch < 0:
