@@ -133,17 +133,22 @@ func (s *Service) List(ctx context.Context, q *wire.ListGroupsRequest) *wire.Lis
 	return resp
 }
 
-// Delete answers DeleteGroups, with one result for each group in order.
+// Delete answers DeleteGroups, with one result for each group in order of its first mention.
 func (s *Service) Delete(ctx context.Context, groups []string) []wire.DeleteGroupsResponseResult {
-	out := make([]wire.DeleteGroupsResponseResult, len(groups))
-	for i, id := range groups {
-		out[i] = wire.DeleteGroupsResponseResult{GroupID: id}
-		body, err := s.ask(ctx, id, &deleteRequest{newCall(), id})
-		if err != nil {
-			out[i].ErrorCode = offsetError(err)
+	out := make([]wire.DeleteGroupsResponseResult, 0, len(groups))
+	seen := make(map[string]bool, len(groups))
+	for _, id := range groups {
+		if seen[id] {
 			continue
 		}
-		out[i].ErrorCode = body.(model.ErrorCode)
+		seen[id] = true
+		res := wire.DeleteGroupsResponseResult{GroupID: id}
+		if body, err := s.ask(ctx, id, &deleteRequest{newCall(), id}); err != nil {
+			res.ErrorCode = offsetError(err)
+		} else {
+			res.ErrorCode = body.(model.ErrorCode)
+		}
+		out = append(out, res)
 	}
 	return out
 }

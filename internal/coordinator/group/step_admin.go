@@ -45,7 +45,7 @@ type describeRequest struct {
 	group string
 }
 
-// describe handles one group of DescribeGroups. Who is assigned what is told of stable groups only.
+// describe handles one group of DescribeGroups. During a rebalance it tells the assignments of before.
 func (s *state) describe(now time.Time, r *describeRequest) coordinator.Step {
 	t := &turn{now: now}
 	resp := wire.NewDescribeGroupsResponseGroup()
@@ -64,9 +64,11 @@ func (s *state) describe(now time.Time, r *describeRequest) coordinator.Step {
 		resp.ProtocolData = *g.protocol
 	}
 	for _, m := range g.order {
-		d := wire.DescribeGroupsResponseGroupMember{MemberID: m.id, GroupInstanceID: m.instance, ClientID: m.client.ID, ClientHost: m.client.Host}
+		d := wire.DescribeGroupsResponseGroupMember{
+			MemberID: m.id, GroupInstanceID: m.instance, ClientID: m.client.ID, ClientHost: m.client.Host, MemberAssignment: m.assignment,
+		}
 		if g.phase == stable {
-			d.MemberMetadata, d.MemberAssignment = m.metadata(*g.protocol), m.assignment
+			d.MemberMetadata = m.metadata(*g.protocol)
 		}
 		resp.Members = append(resp.Members, d)
 	}
