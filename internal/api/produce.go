@@ -150,7 +150,9 @@ func (c *produceCall) append(t *producedTopic, slot int) (waits bool) {
 		return false
 	}
 	if err == nil {
-		c.conn.AtBurstEnd(p)
+		if res.Sync {
+			c.conn.AtBurstEnd(p)
+		}
 		// Wake may have come already; what it does not set is set here.
 		c.mu.Lock()
 		if part.code == model.None && !c.mu.answered {

@@ -37,6 +37,8 @@ type AppendResult struct {
 	LogStart      model.Offset
 	// Wait says that Waiter will be called.
 	Wait bool
+	// Sync says that it waits for a sync which nobody has asked for yet: Append.CommitLater.
+	Sync bool
 }
 
 // NoAppend is the result of an append that failed.
@@ -82,9 +84,10 @@ func (p *Partition) Append(a *Append) (AppendResult, error) {
 		res.Wait = true
 		p.mu.acks.push(ackWait{offset: info.Last + 1, waiter: a.Waiter, slot: a.Slot})
 	}
-	commit := res.Wait && !a.CommitLater && p.mu.durability == commitlog.Fsync
+	commit := res.Wait && p.mu.durability == commitlog.Fsync
+	res.Sync = commit && a.CommitLater
 	p.unlockAndWake(moved || len(p.mu.followers) > 0)
-	if commit {
+	if commit && !a.CommitLater {
 		p.log.Commit()
 	}
 	return res, nil

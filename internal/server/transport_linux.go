@@ -155,15 +155,15 @@ func (t *tcpTransport) tryFile(fd uintptr) bool {
 	return true
 }
 
-// resident reports whether the page cache holds the range's first and last byte; the kernel reads ahead, so what lies between is
-// there too, nearly always. When in doubt it says yes.
+// resident reports whether the page cache holds the range's last byte. Whoever found the range has read at its beginning, and the kernel
+// reads ahead from there, so what lies between is there too, nearly always. When in doubt it says yes.
 func resident(f File, offset, length int64) bool {
 	d, ok := f.(descriptor)
 	if !ok {
 		return true
 	}
 	var b [1]byte
-	return cached(d, b[:], offset) != cacheMiss && (length == 1 || cached(d, b[:], offset+length-1) != cacheMiss)
+	return cached(d, b[:], offset+length-1) != cacheMiss
 }
 
 // readCached fills b from f if that needs no disk.
