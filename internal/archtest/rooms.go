@@ -24,6 +24,7 @@ func rooms() map[string][]string {
 		"internal/coordinator/group": {"internal/coordinator", "internal/model", "internal/wire", "internal/batch", "internal/metadata", "internal/clock", "internal/invariant"},
 
 		// Floor 3: edges.
+		"internal/client": {"internal/model", "internal/wire", "internal/clock"},
 		"internal/quorum": {"internal/model", "internal/wire", "internal/batch", "internal/commitlog", "internal/metadata", "internal/clock", "internal/vfs", "internal/invariant"},
 		"internal/server": {"internal/model", "internal/wire", "internal/clock"},
 		"internal/api": {"internal/model", "internal/wire", "internal/batch", "internal/config", "internal/metadata", "internal/controller", "internal/quorum",

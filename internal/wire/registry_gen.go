@@ -78,6 +78,14 @@ const (
 	KeyDeleteShareGroupOffsets               Key = 92
 	KeyStreamsGroupTopologyDescriptionUpdate Key = 93
 	KeyUnregisterController                  Key = 94
+	KeyHello                                 Key = 1000
+	KeyRaft                                  Key = 1001
+	KeyJoin                                  Key = 1002
+	KeyRegisterBroker                        Key = 1010
+	KeyBrokerHeartbeat                       Key = 1011
+	KeyAlterISR                              Key = 1012
+	KeyAllocateProducerIDs                   Key = 1013
+	KeyForward                               Key = 1014
 )
 
 // Keys are all APIs this codec speaks, ascending.
@@ -157,6 +165,14 @@ func Keys() []Key {
 		KeyDeleteShareGroupOffsets,
 		KeyStreamsGroupTopologyDescriptionUpdate,
 		KeyUnregisterController,
+		KeyHello,
+		KeyRaft,
+		KeyJoin,
+		KeyRegisterBroker,
+		KeyBrokerHeartbeat,
+		KeyAlterISR,
+		KeyAllocateProducerIDs,
+		KeyForward,
 	}
 }
 
@@ -311,6 +327,22 @@ func Name(key Key) string {
 		return "StreamsGroupTopologyDescriptionUpdate"
 	case KeyUnregisterController:
 		return "UnregisterController"
+	case KeyHello:
+		return "Hello"
+	case KeyRaft:
+		return "Raft"
+	case KeyJoin:
+		return "Join"
+	case KeyRegisterBroker:
+		return "RegisterBroker"
+	case KeyBrokerHeartbeat:
+		return "BrokerHeartbeat"
+	case KeyAlterISR:
+		return "AlterISR"
+	case KeyAllocateProducerIDs:
+		return "AllocateProducerIDs"
+	case KeyForward:
+		return "Forward"
 	}
 	return ""
 }
@@ -466,6 +498,22 @@ func Versions(key Key) (lowest, highest, flexibleFrom int16, ok bool) {
 	case KeyStreamsGroupTopologyDescriptionUpdate:
 		return 0, 0, 0, true
 	case KeyUnregisterController:
+		return 0, 0, 0, true
+	case KeyHello:
+		return 0, 0, 0, true
+	case KeyRaft:
+		return 0, 0, 0, true
+	case KeyJoin:
+		return 0, 0, 0, true
+	case KeyRegisterBroker:
+		return 0, 0, 0, true
+	case KeyBrokerHeartbeat:
+		return 0, 0, 0, true
+	case KeyAlterISR:
+		return 0, 0, 0, true
+	case KeyAllocateProducerIDs:
+		return 0, 0, 0, true
+	case KeyForward:
 		return 0, 0, 0, true
 	}
 	return 0, 0, -1, false
@@ -643,6 +691,25 @@ func NewRequest(key Key) (Request, bool) {
 		return new(StreamsGroupTopologyDescriptionUpdateRequest), true
 	case KeyUnregisterController:
 		return new(UnregisterControllerRequest), true
+	case KeyHello:
+		m := NewHelloRequest()
+		return &m, true
+	case KeyRaft:
+		return new(RaftRequest), true
+	case KeyJoin:
+		m := NewJoinRequest()
+		return &m, true
+	case KeyRegisterBroker:
+		m := NewRegisterBrokerRequest()
+		return &m, true
+	case KeyBrokerHeartbeat:
+		return new(BrokerHeartbeatRequest), true
+	case KeyAlterISR:
+		return new(AlterISRRequest), true
+	case KeyAllocateProducerIDs:
+		return new(AllocateProducerIDsRequest), true
+	case KeyForward:
+		return new(ForwardRequest), true
 	}
 	return nil, false
 }
@@ -806,6 +873,25 @@ func NewResponse(key Key) (Response, bool) {
 		return new(StreamsGroupTopologyDescriptionUpdateResponse), true
 	case KeyUnregisterController:
 		return new(UnregisterControllerResponse), true
+	case KeyHello:
+		m := NewHelloResponse()
+		return &m, true
+	case KeyRaft:
+		return new(RaftResponse), true
+	case KeyJoin:
+		m := NewJoinResponse()
+		return &m, true
+	case KeyRegisterBroker:
+		m := NewRegisterBrokerResponse()
+		return &m, true
+	case KeyBrokerHeartbeat:
+		return new(BrokerHeartbeatResponse), true
+	case KeyAlterISR:
+		return new(AlterISRResponse), true
+	case KeyAllocateProducerIDs:
+		return new(AllocateProducerIDsResponse), true
+	case KeyForward:
+		return new(ForwardResponse), true
 	}
 	return nil, false
 }

@@ -1,0 +1,294 @@
+package client
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/klamm/klamm/internal/wire"
+)
+
+// Peer is another node.
+type Peer struct {
+	c    *Client
+	addr string
+	mu   struct {
+		sync.Mutex
+		conn   *conn
+		dial   *dial     // under way
+		failed time.Time // when the last dial failed
+		why    error
+		closed bool
+	}
+}
+
+// dial is an attempt to connect that several callers may wait for.
+type dial struct {
+	done chan struct{}
+	conn *conn
+	err  error
+}
+
+// Addr is the peer's address.
+func (p *Peer) Addr() string { return p.addr }
+
+// Call sends a request and decodes the answer into resp. Byte fields of resp alias memory that is not used again. Errors wrap
+// ErrUnreachable, ErrBroken, ErrClosed, ctx's error, or wire's when the answer cannot be read.
+func (p *Peer) Call(ctx context.Context, req wire.Request, version int16, resp wire.Response) error {
+	return p.CallFor(ctx, req, version, func(body []byte) error {
+		return resp.Decode(wire.NewDecoder(body, p.c.o.Limits), version)
+	})
+}
+
+// CallFor sends a request and hands the answer's body to use, which owns it.
+func (p *Peer) CallFor(ctx context.Context, req wire.Request, version int16, use func(body []byte) error) error {
+	cn, err := p.connected(ctx)
+	if err != nil {
+		return err
+	}
+	body, err := cn.roundTrip(ctx, req, version)
+	if err != nil {
+		return fmt.Errorf("%s to %s: %w", req.APIKey(), p.addr, err)
+	}
+	if err := use(body); err != nil {
+		return fmt.Errorf("answer to %s from %s: %w", req.APIKey(), p.addr, err)
+	}
+	return nil
+}
+
+// Connected reports whether a connection stands right now.
+func (p *Peer) Connected() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.mu.conn != nil && !p.mu.conn.dead()
+}
+
+// connected is the peer's connection, opened if there is none.
+func (p *Peer) connected(ctx context.Context) (*conn, error) {
+	p.mu.Lock()
+	switch {
+	case p.mu.closed:
+		p.mu.Unlock()
+		return nil, ErrClosed
+	case p.mu.conn != nil && !p.mu.conn.dead():
+		cn := p.mu.conn
+		p.mu.Unlock()
+		return cn, nil
+	case p.mu.dial == nil && p.mu.why != nil && p.c.o.Clock.Now().Sub(p.mu.failed) < p.c.o.Pause:
+		err := p.mu.why
+		p.mu.Unlock()
+		return nil, err
+	case p.mu.dial == nil:
+		p.mu.dial = &dial{done: make(chan struct{})}
+		go p.open(p.mu.dial)
+	}
+	d := p.mu.dial
+	p.mu.Unlock()
+	select {
+	case <-d.done:
+		return d.conn, d.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// open dials and greets. It does not end with the caller that began it: others may wait for the same connection.
+func (p *Peer) open(d *dial) {
+	ctx, cancel := context.WithTimeout(context.Background(), p.c.o.DialTimeout)
+	defer cancel()
+	d.conn, d.err = p.greeted(ctx)
+	if d.err != nil {
+		d.err = fmt.Errorf("%w: %s: %w", ErrUnreachable, p.addr, d.err)
+	}
+	p.mu.Lock()
+	p.mu.dial = nil
+	switch {
+	case p.mu.closed && d.conn != nil:
+		d.conn.end(ErrClosed)
+		d.conn, d.err = nil, ErrClosed
+	case d.err != nil:
+		p.mu.failed, p.mu.why = p.c.o.Clock.Now(), d.err
+	default:
+		p.mu.conn, p.mu.why = d.conn, nil
+	}
+	p.mu.Unlock()
+	close(d.done)
+}
+
+func (p *Peer) greeted(ctx context.Context) (*conn, error) {
+	nc, err := p.c.o.Dial(ctx, "tcp", p.addr)
+	if err != nil {
+		return nil, err
+	}
+	cn := newConn(nc, &p.c.o)
+	if p.c.o.Greet == nil {
+		return cn, nil
+	}
+	body, err := cn.roundTrip(ctx, p.c.o.Greet(), 0)
+	if err == nil && p.c.o.Greeted != nil {
+		err = p.c.o.Greeted(p.addr, body)
+	}
+	if err != nil {
+		cn.end(err)
+		return nil, err
+	}
+	return cn, nil
+}
+
+func (p *Peer) close() {
+	p.mu.Lock()
+	p.mu.closed = true
+	cn := p.mu.conn
+	p.mu.conn = nil
+	p.mu.Unlock()
+	if cn != nil {
+		cn.end(ErrClosed)
+	}
+}
+
+// pending is a request that waits for its answer.
+type pending struct {
+	id      int32
+	key     wire.Key
+	version int16
+	done    chan answer // buffered: a caller that left is not waited for
+}
+
+type answer struct {
+	body []byte
+	err  error
+}
+
+// conn is one connection: requests are written under mu, answers read by one goroutine.
+type conn struct {
+	nc net.Conn
+	o  *Options
+	mu struct {
+		sync.Mutex
+		next    int32
+		waiting []*pending // in the order they were sent
+		cause   error      // set once the connection is of no more use
+		buf     []byte
+	}
+}
+
+func newConn(nc net.Conn, o *Options) *conn {
+	c := &conn{nc: nc, o: o}
+	go c.read()
+	return c
+}
+
+func (c *conn) dead() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.mu.cause != nil
+}
+
+func (c *conn) roundTrip(ctx context.Context, req wire.Request, version int16) ([]byte, error) {
+	p, err := c.send(req, version)
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case a := <-p.done:
+		return a.body, a.err
+	case <-ctx.Done():
+		// The answer, when it comes, is read and dropped: requests behind it keep their place.
+		return nil, ctx.Err()
+	}
+}
+
+// writeLimit is how long a peer may take no byte of a request before it counts as gone.
+const writeLimit = 10 * time.Second
+
+func (c *conn) send(req wire.Request, version int16) (*pending, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.mu.cause != nil {
+		return nil, c.mu.cause
+	}
+	c.mu.next++
+	p := &pending{id: c.mu.next, key: req.APIKey(), version: version, done: make(chan answer, 1)}
+	h := wire.RequestHeader{Key: p.key, Version: version, CorrelationID: p.id, ClientID: &c.o.ID}
+	b := append(c.mu.buf[:0], 0, 0, 0, 0)
+	b = req.Append(h.Append(b), version)
+	binary.BigEndian.PutUint32(b, uint32(len(b)-4))
+	if cap(b) <= maxKeptBuffer {
+		c.mu.buf = b
+	}
+	c.mu.waiting = append(c.mu.waiting, p)
+	err := c.nc.SetWriteDeadline(c.o.Clock.Now().Add(writeLimit))
+	if err == nil {
+		_, err = c.nc.Write(b)
+	}
+	if err != nil {
+		c.endLocked(fmt.Errorf("%w: %w", ErrBroken, err))
+		return nil, c.mu.cause
+	}
+	return p, nil
+}
+
+// maxKeptBuffer is the largest write buffer kept for the next request.
+const maxKeptBuffer = 256 << 10
+
+// read takes answers until the connection ends. Memory for an answer grows with the bytes that come, not with what its size claims.
+func (c *conn) read() {
+	for {
+		frame, err := readFrame(c.nc, c.o.AnswerBytes)
+		if err == nil {
+			err = c.deliver(frame)
+		}
+		if err != nil {
+			c.end(fmt.Errorf("%w: %w", ErrBroken, err))
+			return
+		}
+	}
+}
+
+var errOutOfStep = errors.New("answer to a request that was not sent")
+
+func (c *conn) deliver(frame []byte) error {
+	c.mu.Lock()
+	if len(c.mu.waiting) == 0 {
+		c.mu.Unlock()
+		return errOutOfStep
+	}
+	p := c.mu.waiting[0]
+	c.mu.waiting[0] = nil
+	c.mu.waiting = c.mu.waiting[1:]
+	c.mu.Unlock()
+	d := wire.NewDecoder(frame, c.o.Limits)
+	id, err := wire.DecodeResponseHeader(d, p.key, p.version)
+	if err == nil && id != p.id {
+		err = errOutOfStep
+	}
+	if err != nil {
+		p.done <- answer{err: fmt.Errorf("%w: %w", ErrBroken, err)}
+		return err
+	}
+	p.done <- answer{body: d.Rest()}
+	return nil
+}
+
+// end closes the connection and fails what waits on it. The first cause stays.
+func (c *conn) end(cause error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.endLocked(cause)
+}
+
+func (c *conn) endLocked(cause error) {
+	if c.mu.cause != nil {
+		return
+	}
+	c.mu.cause = cause
+	_ = c.nc.Close()
+	for _, p := range c.mu.waiting {
+		p.done <- answer{err: cause}
+	}
+	c.mu.waiting = nil
+}
