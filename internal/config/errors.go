@@ -23,6 +23,7 @@ type ValueError struct {
 	Name, Value, Reason string
 }
 
+// Error is Kafka's sentence for the same mistake.
 func (e *ValueError) Error() string {
 	return fmt.Sprintf("Invalid value %s for configuration %s: %s", e.Value, e.Name, e.Reason)
 }
@@ -33,6 +34,7 @@ type SourceError struct {
 	Err   error
 }
 
+// Error is the place, then what is wrong.
 func (e *SourceError) Error() string { return e.Place + ": " + e.Err.Error() }
 
 // Unwrap is what is wrong.
@@ -44,4 +46,5 @@ type RefusedError struct {
 	Name, Reason string
 }
 
+// Error names the key and the reason.
 func (e *RefusedError) Error() string { return e.Name + " is refused: " + e.Reason }

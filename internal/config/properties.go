@@ -130,3 +130,16 @@ func hex4(s string) (rune, bool) {
 	n, err := strconv.ParseUint(s[2:6], 16, 32)
 	return rune(n), err == nil
 }
+
+// ReadProperties reads a file of Java properties, for the command line's client settings; the last of repeated keys counts.
+func ReadProperties(text string) (map[string]string, error) {
+	settings, err := parseProperties(text)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[string]string, len(settings))
+	for _, s := range settings {
+		out[s.name] = strings.TrimSpace(s.value)
+	}
+	return out, nil
+}
