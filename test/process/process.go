@@ -28,10 +28,10 @@ type Node struct {
 	log  *lineLog
 }
 
-// Binary finds bin/klamm from any package of the repository; KLAMM_BIN names another.
+// Binary finds bin/klamm from any package of the repository; KLAMM_TEST_BIN names another.
 func Binary(t testing.TB) string {
 	t.Helper()
-	if b := os.Getenv("KLAMM_BIN"); b != "" {
+	if b := os.Getenv("KLAMM_TEST_BIN"); b != "" {
 		return b
 	}
 	dir, err := os.Getwd()
