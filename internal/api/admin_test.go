@@ -416,4 +416,3 @@ type dirsOnly struct {
 }
 
 func (d dirsOnly) Dirs() []LogDir { return d.dirs }
-

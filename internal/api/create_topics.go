@@ -26,8 +26,21 @@ func createTopics(a *API, r *Request, q *wire.CreateTopicsRequest) (*wire.Create
 		}
 	}
 	resp := &wire.CreateTopicsResponse{Topics: make([]wire.CreateTopicsResponseTopic, len(done))}
+	var plain []wire.CreateTopicsResponseTopicConfig // the same for all topics without values of their own
 	for i := range done {
-		resp.Topics[i] = a.createdTopic(r, &done[i])
+		d := &done[i]
+		t := createdTopic(d)
+		switch {
+		case !d.OK() || r.Version < 5:
+		case len(d.Overrides) > 0:
+			t.Configs = a.newTopicConfigs(r, d)
+		default:
+			if plain == nil {
+				plain = a.newTopicConfigs(r, d)
+			}
+			t.Configs = plain
+		}
+		resp.Topics[i] = t
 	}
 	return resp, nil
 }
@@ -43,20 +56,25 @@ func topicToCreate(t *wire.CreateTopicsRequestTopic) controller.CreateTopic {
 	return out
 }
 
-func (a *API) createdTopic(r *Request, d *controller.CreatedTopic) wire.CreateTopicsResponseTopic {
+func createdTopic(d *controller.CreatedTopic) wire.CreateTopicsResponseTopic {
 	t := wire.NewCreateTopicsResponseTopic()
 	t.Name, t.TopicID, t.ErrorCode, t.ErrorMessage = d.Name, d.ID, d.Code, text(d.Outcome)
 	t.NumPartitions, t.ReplicationFactor = d.Partitions, d.ReplicationFactor
 	t.Configs = []wire.CreateTopicsResponseTopicConfig{}
-	if !d.OK() || r.Version < 5 {
-		return t
-	}
-	for _, e := range a.Resolver.DescribeTopic(newTopicValues{r.Image, d}, d.Name) {
-		t.Configs = append(t.Configs, wire.CreateTopicsResponseTopicConfig{
-			Name: e.Key.Name, Value: shownValue(&e), ReadOnly: e.ReadOnly(), ConfigSource: int8(e.Source), IsSensitive: e.Key.Sensitive,
-		})
-	}
 	return t
+}
+
+// newTopicConfigs is a new topic's whole configuration.
+func (a *API) newTopicConfigs(r *Request, d *controller.CreatedTopic) []wire.CreateTopicsResponseTopicConfig {
+	entries := a.Resolver.DescribeTopic(newTopicValues{r.Image, d}, d.Name)
+	out := make([]wire.CreateTopicsResponseTopicConfig, len(entries))
+	for i := range entries {
+		e := &entries[i]
+		out[i] = wire.CreateTopicsResponseTopicConfig{
+			Name: e.Key.Name, Value: shownValue(e), ReadOnly: e.ReadOnly(), ConfigSource: int8(e.Source), IsSensitive: e.Key.Sensitive,
+		}
+	}
+	return out
 }
 
 // newTopicValues is the metadata as it will be with a topic that it does not have yet, or never will when the request was only checked.

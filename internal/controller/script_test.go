@@ -66,14 +66,14 @@ func runScript(t *testing.T, text string) string {
 
 // script is a cluster that decisions are made for.
 type script struct {
-	t      *testing.T
+	t      testing.TB
 	img    *metadata.Image
 	c      *Controller // for what decisions take from it; its loop does not run
 	random *rand.ChaCha8
 	alive  map[model.BrokerID]bool
 }
 
-func newScript(t *testing.T) *script {
+func newScript(t testing.TB) *script {
 	static, _, err := config.Load(config.LoadOptions{})
 	if err != nil {
 		t.Fatal(err)
