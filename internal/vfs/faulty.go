@@ -40,10 +40,12 @@ type Fault struct {
 	Match func(name string) bool // nil: every name
 	After int                    // matching calls that still succeed first
 	Times int                    // calls that fail then; 0: all
-	Err   error                  // wrapped in a *fs.PathError; nil: the call is only held up by Hold
+	Err   error                  // wrapped in a *fs.PathError; nil: the call goes on after Hold and Before
 	Torn  bool                   // a failing write first does half of its work
 	// Hold, if set, keeps a struck call waiting until it is closed: a disk that hangs.
 	Hold <-chan struct{}
+	// Before, if set, is called when a call is struck, before anything of it happens: the moment to take a CrashClone.
+	Before func()
 }
 
 // Faulty passes calls on to another file system, except those a Fault strikes. A sync that it fails over a Mem loses what the sync
@@ -110,6 +112,9 @@ func (f *Faulty) strike(op Op, names ...string) *Fault {
 	}
 	if hit.Hold != nil {
 		<-hit.Hold
+	}
+	if hit.Before != nil {
+		hit.Before()
 	}
 	if hit.Err == nil {
 		return nil

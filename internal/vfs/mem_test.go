@@ -368,3 +368,19 @@ func TestHungDisk(t *testing.T) {
 	close(release)
 	must(t, <-done)
 }
+
+func TestCrashBetweenTwoCalls(t *testing.T) {
+	m := NewMem(1)
+	var clone *Mem
+	f := NewFaulty(m, Fault{Ops: OpSync, After: 1, Times: 1, Before: func() { clone = m.KillClone() }})
+	for i := range 3 {
+		file := open(t, f, "a", os.O_RDWR|os.O_CREATE)
+		_, err := file.WriteAt([]byte{byte('0' + i)}, int64(i))
+		must(t, err)
+		must(t, file.Sync())
+		must(t, file.Close())
+	}
+	if got := contents(t, clone, "a"); got != "01" {
+		t.Fatalf("the clone has %q", got)
+	}
+}
