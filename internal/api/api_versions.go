@@ -1,14 +1,24 @@
 package api
 
 import (
-	"regexp"
-
 	"github.com/klamm/klamm/internal/model"
 	"github.com/klamm/klamm/internal/wire"
 )
 
-// clientNamePattern is Kafka's rule for the software name and version a client may give (KIP-511).
-var clientNamePattern = regexp.MustCompile(`^[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?$`)
+// validSoftware is Kafka's rule for the software name and version a client may give (KIP-511): letters, digits, dots and dashes, the last
+// two neither first nor last.
+func validSoftware(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9':
+		case (c == '.' || c == '-') && i > 0 && i < len(s)-1:
+		default:
+			return false
+		}
+	}
+	return s != ""
+}
 
 // apiVersions answers key 18: what this node serves. Version 3 and later name the client's software; version 5 says which cluster and
 // node the client believes it talks to (KIP-1242).
@@ -19,7 +29,7 @@ func apiVersions(a *API, r *Request) error {
 	}
 	code := model.None
 	switch {
-	case r.Version >= 3 && !(clientNamePattern.MatchString(q.ClientSoftwareName) && clientNamePattern.MatchString(q.ClientSoftwareVersion)):
+	case r.Version >= 3 && !(validSoftware(q.ClientSoftwareName) && validSoftware(q.ClientSoftwareVersion)):
 		code = model.InvalidRequest
 	case r.Version >= 5 && a.misrouted(&q):
 		code = model.RebootstrapRequired

@@ -29,6 +29,16 @@ func TestApiVersionsOfEveryVersion(t *testing.T) {
 	}
 }
 
+func TestSoftwareNames(t *testing.T) {
+	for name, want := range map[string]bool{
+		"kcat": true, "apache-kafka-java": true, "4.3.1": true, "A": true, "": false, "-a": false, "a-": false, ".": false, "a b": false, "a..b": true, "\u00e9": false,
+	} {
+		if validSoftware(name) != want {
+			t.Errorf("%q: %v", name, !want)
+		}
+	}
+}
+
 func TestApiVersionsOfTheFuture(t *testing.T) {
 	r := newRig(t)
 	c := r.dial()

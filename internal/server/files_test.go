@@ -78,3 +78,41 @@ func TestFileThatShrankClosesTheConnection(t *testing.T) {
 		c.wantClosed()
 	}
 }
+
+// coldFile is a file whose pages are taken out of the page cache before each test that wants it cold.
+func coldFile(t *testing.T, size int) *os.File {
+	t.Helper()
+	f, err := os.Create(filepath.Join(t.TempDir(), "segment"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	if _, err := f.Write(bytes.Repeat([]byte("klamm..."), size/8)); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func TestColdRangesAreReadAside(t *testing.T) {
+	const size = 3 << 20
+	f := coldFile(t, size)
+	evict(t, f, size)
+	s := start(t, Limits{ColdReads: 1}, handlerFunc(func(_ *Conn, r *Request) {
+		r.Reply.File(len(*r.Reply.Bytes()), f, 0, size)
+		r.Reply.File(len(*r.Reply.Bytes()), f, 8, 80)
+		r.Reply.Send()
+	}))
+	c := s.dial()
+	c.send(frame(keyMetadata, 1, nil), frame(keyMetadata, 2, nil))
+	for range 2 {
+		if _, b := c.receive(); len(b) != size+80 || !bytes.Equal(b[:80], b[size:]) {
+			t.Fatalf("%d bytes", len(b))
+		}
+	}
+	if s.Stats().ColdReads.Load() == 0 {
+		t.Skip("the file system keeps everything in memory")
+	}
+}

@@ -184,23 +184,11 @@ func (c *Conn) wrote(batch []*Reply) {
 	c.s.stats.Replies.Add(int64(len(batch)))
 }
 
-// write sends a batch, with as few system calls as its file ranges allow. Cold ranges are read under the limit on cold reads by a patient
-// writer; an impatient one gets errCold before anything of the batch is sent.
+// write sends a batch, with as few system calls as its file ranges allow. A patient writer waits for the disk where ranges are cold; an
+// impatient one gets errCold before anything of the batch is sent.
 func (c *Conn) write(batch []*Reply, patient bool) error {
-	cold := c.cold(batch)
-	if cold {
-		if !patient {
-			return errCold
-		}
-		c.s.stats.ColdReads.Add(1)
-		c.lastWrite.Store(notStalled)
-		select {
-		case c.s.coldSlots <- struct{}{}:
-			defer func() { <-c.s.coldSlots }()
-		case <-c.s.closed:
-			return errStopped
-		}
-		c.lastWrite.Store(c.s.now.Load())
+	if !patient && c.cold(batch) {
+		return errCold
 	}
 	if len(batch) == 1 && len(batch[0].ranges) == 0 {
 		if batch[0].kind != replySend {
@@ -208,7 +196,7 @@ func (c *Conn) write(batch []*Reply, patient bool) error {
 		}
 		return c.send(*batch[0].buf, false)
 	}
-	g := gather{c: c, buf: c.s.mem.buf()}
+	g := gather{c: c, buf: c.s.mem.buf(), patient: patient}
 	err := g.write(batch)
 	c.s.mem.putBuf(g.buf)
 	return err
@@ -233,8 +221,9 @@ func (c *Conn) send(b []byte, more bool) error {
 
 // gather collects small pieces to send them together.
 type gather struct {
-	c   *Conn
-	buf *[]byte
+	c       *Conn
+	buf     *[]byte
+	patient bool
 }
 
 func (g *gather) write(batch []*Reply) error {
@@ -270,12 +259,50 @@ func (g *gather) reply(r *Reply, more bool) error {
 		if err := g.flush(true); err != nil {
 			return err
 		}
-		if err := g.c.t.sendFile(f.file, f.offset, f.length); err != nil {
+		if err := g.file(f); err != nil {
 			return err
 		}
-		g.c.s.stats.BytesOut.Add(f.length)
 	}
 	return g.add(b[from:], more)
+}
+
+// file sends a range of a file. A patient writer reads what is cold ahead, piece by piece: the limit on cold reads then bounds the work of
+// the disk, and a slow client does not hold a place of it.
+func (g *gather) file(f *fileRange) error {
+	g.c.s.stats.BytesOut.Add(f.length)
+	if !g.patient {
+		return g.c.t.sendFile(f.file, f.offset, f.length)
+	}
+	for done := int64(0); done < f.length; {
+		n := min(f.length-done, coldPiece)
+		if !resident(f.file, f.offset+done, n) {
+			if err := g.c.warm(f.file, f.offset+done, n); err != nil {
+				return err
+			}
+		}
+		if err := g.c.t.sendFile(f.file, f.offset+done, n); err != nil {
+			return err
+		}
+		done += n
+	}
+	return nil
+}
+
+// coldPiece is how much is read ahead of a client at a time.
+const coldPiece = mib
+
+// warm waits for the disk under the limit on cold reads. The client is not to blame for the time it takes.
+func (c *Conn) warm(f File, offset, length int64) error {
+	c.s.stats.ColdReads.Add(1)
+	c.lastWrite.Store(notStalled)
+	defer func() { c.lastWrite.Store(c.s.now.Load()) }()
+	select {
+	case c.s.coldSlots <- struct{}{}:
+		defer func() { <-c.s.coldSlots }()
+	case <-c.s.closed:
+		return errStopped
+	}
+	return readAhead(f, offset, length)
 }
 
 // add sends b together with what was added before, now or later.

@@ -166,6 +166,16 @@ func resident(f File, offset, length int64) bool {
 	return cached(d, b[:], offset+length-1) != cacheMiss
 }
 
+// readAhead returns when the range is in the page cache, or nearly: its last byte is, and the rest was asked for before it.
+func readAhead(f File, offset, length int64) error {
+	if d, ok := f.(descriptor); ok {
+		// Advice that is not taken costs time, nothing else.
+		_ = unix.Fadvise(int(d.Fd()), offset, length, unix.FADV_WILLNEED)
+	}
+	var b [1]byte
+	return readFully(f, b[:], offset+length-1)
+}
+
 // readCached fills b from f if that needs no disk.
 func readCached(f File, b []byte, offset int64) bool {
 	if d, ok := f.(descriptor); ok {
