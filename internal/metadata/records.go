@@ -92,10 +92,11 @@ func DecodeBatch(b []byte) ([]Record, error) {
 	return records, nil
 }
 
-// frame reads varints off the front of b.
+// frame reads varints off the front of b, and records with one decoder for all.
 type frame struct {
 	b   []byte
 	bad bool
+	dec wire.Decoder
 }
 
 func (f *frame) uvarint() uint64 {
@@ -119,7 +120,8 @@ func (f *frame) record() (Record, error) {
 		return nil, fmt.Errorf("%w: type %d version %d is of a newer Klamm", ErrBadRecord, t, version)
 	}
 	r, _ := wire.NewMetadataRecord(rt)
-	d := wire.NewDecoder(f.b[:size], wire.TrustedLimits())
+	d := &f.dec
+	d.Reset(f.b[:size], wire.TrustedLimits())
 	if err := r.Decode(d, int16(version)); err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrBadRecord, rt, err)
 	}

@@ -213,7 +213,7 @@ func (d *driver) advance() error {
 		}
 		d.raft.Advance(*rd)
 	}
-	if d.store.log.end-sectorSize >= d.q.o.SnapshotBytes {
+	if d.q.keep.due(d.store.log.end - sectorSize) {
 		d.q.keep.logGrew()
 	}
 	d.publishStatus()

@@ -2,6 +2,7 @@ package quorum
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/klamm/klamm/internal/metadata"
@@ -20,11 +21,20 @@ type keeper struct {
 		due     bool
 		stopped bool
 	}
-	last uint64 // index of the newest snapshot
+	last uint64       // index of the newest snapshot
+	size atomic.Int64 // its bytes
 }
 
-func newKeeper(q *Quorum, r *reserve, last uint64) *keeper {
-	return &keeper{q: q, reserve: r, ended: make(chan struct{}), signal: make(chan struct{}, 1), last: last}
+func newKeeper(q *Quorum, r *reserve, found *opened) *keeper {
+	k := &keeper{q: q, reserve: r, ended: make(chan struct{}), signal: make(chan struct{}, 1), last: found.snapshot.Index}
+	k.size.Store(found.size)
+	return k
+}
+
+// due reports that a log of so many bytes is long enough for a snapshot: writing one twice as often as the cluster is large would only
+// write the same again and again.
+func (k *keeper) due(logBytes int64) bool {
+	return logBytes >= max(k.q.o.SnapshotBytes, 2*k.size.Load())
 }
 
 // published notes the newest image; a snapshot is made of the one that is newest when it is due.
@@ -92,10 +102,12 @@ func (k *keeper) wakeLater() { k.q.o.Clock.AfterFunc(refillAfter, k.wake) }
 // snapshot writes one and has the log cut behind it. When it fails, the log goes on growing and the next one tries again.
 func (k *keeper) snapshot(at snapshotHead, img *metadata.Image) {
 	at.ClusterID = img.ClusterID
-	if err := writeSnapshot(k.q.o.FS, k.q.o.Dir, at, img); err != nil {
+	size, err := writeSnapshot(k.q.o.FS, k.q.o.Dir, at, img)
+	if err != nil {
 		k.q.o.Logger.Warn("metadata snapshot failed", "offset", at.Index, "err", err)
 		return
 	}
 	k.last = at.Index
+	k.size.Store(size)
 	k.q.drive.cut(at)
 }

@@ -53,13 +53,19 @@ type Options struct {
 	// Failed is called once when the log fails for good (ErrFailed, metadata.ErrFeature): the node should stop. May be nil.
 	Failed func(error)
 
-	SnapshotBytes int64         // log bytes after which a snapshot is taken; 0 means 20 MiB (metadata.log.max.record.bytes.between.snapshots)
+	// MustExist refuses to form a new cluster in an empty directory. A node that already holds partitions sets it: without their metadata
+	// they would all look deleted.
+	MustExist bool
+
+	// SnapshotBytes is how long the log may get before a snapshot is taken, unless the last snapshot is more than half as large; 0 means 4
+	// MiB, which replays in less than a tenth of a second at start.
+	SnapshotBytes int64
 	ReserveBytes  int64         // disk space kept for a full disk; 0 means 4 MiB, < 0 none
 	ElectionTick  time.Duration // 0 means 100 ms; an election begins after 10 to 20 ticks of silence
 }
 
 const (
-	defaultSnapshotBytes = 20 << 20
+	defaultSnapshotBytes = 4 << 20
 	defaultReserveBytes  = 4 << 20
 	defaultTick          = 100 * time.Millisecond
 	electionTicks        = 10

@@ -42,7 +42,7 @@ func Open(o Options) (*Quorum, error) {
 	q := &Quorum{o: o}
 	q.image.Store(metadata.Empty(o.Identity.ClusterID))
 	q.apply = newApplier(q, found)
-	q.keep = newKeeper(q, s.disk, found.snapshot.Index)
+	q.keep = newKeeper(q, s.disk, found)
 	if q.drive, err = newDriver(q, s, found.snapshot); err != nil {
 		return nil, fmt.Errorf("opening the metadata log in %s: %w", o.Dir, s.closeAfter(err))
 	}

@@ -392,6 +392,18 @@ func TestMissingOrDamagedFilesAreRefused(t *testing.T) {
 	}
 }
 
+func TestMissingLogOfANodeWithPartitionsIsNoNewCluster(t *testing.T) {
+	o := testOptions(vfs.NewMem(1))
+	o.MustExist = true
+	if _, err := open(t, o); !errors.Is(err, ErrCorrupt) {
+		t.Fatalf("formed a new cluster: %v", err)
+	}
+	o.MustExist = false
+	start(t, o).stop()
+	o.MustExist = true
+	start(t, o).stop()
+}
+
 func TestM6AnotherIdentityIsRefused(t *testing.T) {
 	fs := vfs.NewMem(1)
 	start(t, testOptions(fs)).stop()
@@ -539,6 +551,37 @@ func FuzzDecodeSnapshot(f *testing.F) {
 	f.Fuzz(func(_ *testing.T, b []byte) {
 		_, _ = decodeSnapshot(b, metadata.NewReplay(metadata.Empty("c")))
 	})
+}
+
+// BenchmarkOpen10000Partitions is the start of a node whose log is about to be snapshotted: 4 MiB of changes over 10,000 partitions.
+func BenchmarkOpen10000Partitions(b *testing.B) {
+	o := testOptions(vfs.OS())
+	o.Dir = b.TempDir()
+	o.SnapshotBytes = 1 << 40
+	n := start(b, o)
+	for i := range 10_000 {
+		n.Append(topic(i), func(model.Offset, error) {})
+	}
+	n.create(20_000)
+	for n.drive.store.log.end < defaultSnapshotBytes {
+		var changes []metadata.Record
+		for t := range n.Image().Topics() {
+			c := metadata.NewPartitionChange()
+			c.TopicID, c.Leader = t.ID, 1
+			changes = append(changes, &c)
+		}
+		if _, err := n.Propose(b.Context(), changes); err != nil {
+			b.Fatal(err)
+		}
+	}
+	n.stop()
+	for b.Loop() {
+		n := start(b, o)
+		if n.Image().TopicCount() != 10_001 {
+			b.Fatal("topics are missing")
+		}
+		n.stop()
+	}
 }
 
 func BenchmarkPropose(b *testing.B) {

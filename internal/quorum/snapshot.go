@@ -158,12 +158,13 @@ func cutBlock(b []byte) (block, rest []byte, err error) {
 	return b[8 : 8+n], b[8+n:], nil
 }
 
-// writeSnapshot makes a snapshot durable. The log may then be cut behind it.
-func writeSnapshot(fsys vfs.FS, dir string, h snapshotHead, img *metadata.Image) error {
-	if err := vfs.WriteFile(fsys, path.Join(dir, snapshotName(h.Index)), encodeSnapshot(h, img), 0o600); err != nil {
-		return err
+// writeSnapshot makes a snapshot durable and gives its size. The log may then be cut behind it.
+func writeSnapshot(fsys vfs.FS, dir string, h snapshotHead, img *metadata.Image) (int64, error) {
+	b := encodeSnapshot(h, img)
+	if err := vfs.WriteFile(fsys, path.Join(dir, snapshotName(h.Index)), b, 0o600); err != nil {
+		return 0, err
 	}
-	return fsys.SyncDir(dir)
+	return int64(len(b)), fsys.SyncDir(dir)
 }
 
 // listSnapshots finds the snapshots in a directory, newest first.

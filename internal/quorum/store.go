@@ -46,6 +46,7 @@ type store struct {
 type opened struct {
 	replay   *metadata.Replay // at the snapshot
 	snapshot snapshotHead
+	size     int64 // of the snapshot in bytes
 	cut      int64 // bytes of a torn tail
 	formed   bool  // the cluster was formed just now
 }
@@ -59,6 +60,10 @@ func openStore(o Options) (*store, *opened, error) {
 	log, content, err := openLog(o.FS, o.Dir)
 	formed := false
 	if errors.Is(err, fs.ErrNotExist) {
+		if o.MustExist {
+			return nil, nil, fmt.Errorf("%w: %s is missing, but this node holds partitions; put the directory back, or start with empty data directories",
+				ErrCorrupt, path.Join(o.Dir, logName))
+		}
 		if err := s.form(o); err != nil {
 			return nil, nil, err
 		}
@@ -96,7 +101,10 @@ func (s *store) form(o Options) error {
 	}
 	head := snapshotHead{Index: firstIndex, Term: firstTerm, ClusterID: s.id.ClusterID, Conf: &pb.ConfState{Voters: []uint64{s.id.voterID()}}}
 	// The directory itself must not be forgotten, or all in it would be.
-	if err := errors.Join(s.fs.SyncDir(path.Dir(s.dir)), writeSnapshot(s.fs, s.dir, head, img)); err != nil {
+	if err := s.fs.SyncDir(path.Dir(s.dir)); err != nil {
+		return err
+	}
+	if _, err := writeSnapshot(s.fs, s.dir, head, img); err != nil {
 		return err
 	}
 	log, err := createLog(s.fs, s.dir, logBase{s.id, firstIndex, firstTerm}, func(*logFile) {})
@@ -158,7 +166,7 @@ func (s *store) loadSnapshot(base uint64) (*opened, error) {
 			err = errSnapshot
 		}
 		if err == nil {
-			return &opened{replay: replay, snapshot: head}, nil
+			return &opened{replay: replay, snapshot: head, size: int64(len(b))}, nil
 		}
 		if errors.Is(err, metadata.ErrFeature) {
 			return nil, err
