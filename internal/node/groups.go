@@ -7,6 +7,7 @@ import (
 	"github.com/klamm/klamm/internal/commitlog"
 	"github.com/klamm/klamm/internal/config"
 	"github.com/klamm/klamm/internal/coordinator/group"
+	"github.com/klamm/klamm/internal/metadata"
 	"github.com/klamm/klamm/internal/model"
 	"github.com/klamm/klamm/internal/replication"
 )
@@ -71,6 +72,12 @@ func (g groupLog) Bounds() (start, end model.Offset) { return g.r.log.Start(), g
 
 // HighWatermark implements coordinator.Log.
 func (g groupLog) HighWatermark() model.Offset { return g.r.part.HighWatermark() }
+
+// groupSettings is what groups obey under an image.
+type groupSettings struct {
+	image  *metadata.Image
+	config group.Config
+}
 
 // groupConfig reads what groups obey from the configuration as it stands now.
 func groupConfig(v config.Values, topic config.TopicValues) group.Config {

@@ -30,30 +30,40 @@ import (
 
 // Node is one running broker and controller.
 type Node struct {
-	me       model.BrokerID
-	version  string
+	who
+	world
 	static   *config.Static
 	resolver *config.Resolver
-	log      *slog.Logger
-	level    *slog.LevelVar
-	clock    clock.Clock
-	disk     vfs.FS
 
+	image      atomic.Pointer[metadata.Image]
+	publishing sync.Mutex // one change of the set of replicas at a time
+	dirs       *dirs
+	replicas   *replicas
+	unopened   unopened
+	groups     *group.Service
+	quorum     *quorum.Quorum
+	controller *controller.Controller
+	edges      edges
+
+	started, stopping atomic.Bool
+	failed            chan error
+}
+
+// who says which node of which cluster this is, and which process.
+type who struct {
 	identity    identity
+	me          model.BrokerID
 	incarnation model.UUID
 	epoch       atomic.Int64 // model.BrokerEpoch of this process's registration, -1 before
-	image       atomic.Pointer[metadata.Image]
-	dirs        *dirs
-	replicas    *replicas
-	unopened    unopened
-	groups      *group.Service
-	quorum      *quorum.Quorum
-	controller  *controller.Controller
-	edges       edges
-	stopping    atomic.Bool
-	started     atomic.Bool
-	publishing  sync.Mutex // one change of the set of replicas at a time
-	failed      chan error
+	version     string
+}
+
+// world is what the node stands in.
+type world struct {
+	clock clock.Clock
+	disk  vfs.FS
+	log   *slog.Logger
+	level *slog.LevelVar
 }
 
 // edges is what faces the outside.
@@ -76,7 +86,8 @@ type bound struct {
 
 // build makes a node from the bottom up. When it returns, clients are served.
 func build(ctx context.Context, s *settings, version string, log *slog.Logger, level *slog.LevelVar) (n *Node, err error) {
-	n = &Node{version: version, static: s.static, log: log, level: level, clock: clock.Real(), disk: vfs.OS(), failed: make(chan error, 1)}
+	n = &Node{static: s.static, world: world{clock: clock.Real(), disk: vfs.OS(), log: log, level: level}, failed: make(chan error, 1)}
+	n.version = version
 	n.epoch.Store(-1)
 	defer func() {
 		if err != nil {
@@ -226,9 +237,15 @@ func (n *Node) deleteStrays() {
 	}
 }
 
+// groupConfig is asked at every step of a group; only a new image can change it.
 func (n *Node) groupConfig() group.Config {
 	img := n.image.Load()
-	return groupConfig(n.resolver.Broker(img), n.resolver.Topic(img, group.Topic))
+	if s := n.groupSettings.Load(); s != nil && s.image == img {
+		return s.config
+	}
+	s := &groupSettings{img, groupConfig(n.resolver.Broker(img), n.resolver.Topic(img, group.Topic))}
+	n.groupSettings.Store(s)
+	return s.config
 }
 
 func (n *Node) partitionsOf(topic string) int32 {
