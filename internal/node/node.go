@@ -41,9 +41,11 @@ type Node struct {
 	replicas   *replicas
 	unopened   unopened
 	groups     *group.Service
-	quorum     *quorum.Quorum
-	controller *controller.Controller
-	edges      edges
+	// groupSettings are those of the last image they were asked for.
+	groupSettings atomic.Pointer[groupSettings]
+	quorum        *quorum.Quorum
+	controller    *controller.Controller
+	edges         edges
 
 	started, stopping atomic.Bool
 	failed            chan error
