@@ -41,7 +41,7 @@ func strangers(group, topic string) []wrong {
 	none.Protocols, none.MemberID = nil, ""
 
 	commit := kmsg.NewPtrOffsetCommitRequest()
-	commit.Version, commit.Group, commit.MemberID, commit.Generation = 8, group, "nobody", 3
+	commit.Version, commit.Group, commit.MemberID, commit.Generation = 8, group+"-never-joined", "nobody", 3
 	commit.Topics = []kmsg.OffsetCommitRequestTopic{{Topic: topic, Partitions: []kmsg.OffsetCommitRequestTopicPartition{{Offset: 1}}}}
 
 	remove := kmsg.NewPtrDeleteGroupsRequest()
@@ -56,7 +56,7 @@ func strangers(group, topic string) []wrong {
 		{"join with a session of 1 ms", &hasty, joined, kerr.InvalidSessionTimeout},
 		{"join without a group", &nameless, joined, kerr.InvalidGroupID},
 		{"join without protocols", &none, joined, kerr.InconsistentGroupProtocol},
-		{"commit", commit, func(r kmsg.Response) int16 { return r.(*kmsg.OffsetCommitResponse).Topics[0].Partitions[0].ErrorCode }, kerr.UnknownMemberID},
+		{"commit", commit, func(r kmsg.Response) int16 { return r.(*kmsg.OffsetCommitResponse).Topics[0].Partitions[0].ErrorCode }, kerr.IllegalGeneration},
 		{"delete a group that is not", remove, func(r kmsg.Response) int16 { return r.(*kmsg.DeleteGroupsResponse).Groups[0].ErrorCode }, kerr.GroupIDNotFound},
 	}
 }

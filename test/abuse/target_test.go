@@ -23,10 +23,10 @@ type target struct {
 	node *process.Node // nil when the broker is somebody else's
 }
 
-// attack starts a broker for one test, or takes the one that KLAMM_ABUSE_BROKER names.
+// attack starts a broker for one test, or takes the one that ABUSE_BROKER names.
 func attack(t *testing.T, args ...string) *target {
 	t.Helper()
-	if addr := os.Getenv("KLAMM_ABUSE_BROKER"); addr != "" {
+	if addr := os.Getenv("ABUSE_BROKER"); addr != "" {
 		return &target{addr: addr}
 	}
 	n := process.Start(t, t.TempDir(), "", args...)
@@ -37,7 +37,7 @@ func attack(t *testing.T, args ...string) *target {
 func (tg *target) ownProcess(t *testing.T) {
 	t.Helper()
 	if tg.node == nil {
-		t.Skip("needs the broker's process: unset KLAMM_ABUSE_BROKER")
+		t.Skip("needs the broker's process: unset ABUSE_BROKER")
 	}
 }
 
@@ -118,14 +118,14 @@ func fresh(t *testing.T) string {
 func newRand(t *testing.T) *rand.Rand {
 	t.Helper()
 	seed := uint64(time.Now().UnixNano())
-	if s := os.Getenv("KLAMM_SEED"); s != "" {
+	if s := os.Getenv("ABUSE_SEED"); s != "" {
 		n, err := strconv.ParseUint(s, 10, 64)
 		if err != nil {
-			t.Fatalf("KLAMM_SEED: %v", err)
+			t.Fatalf("ABUSE_SEED: %v", err)
 		}
 		seed = n
 	}
-	t.Logf("replay with KLAMM_SEED=%d go test -run '^%s$' ./test/abuse", seed, t.Name())
+	t.Logf("replay with ABUSE_SEED=%d go test -run '^%s$' ./test/abuse", seed, t.Name())
 	return rand.New(rand.NewPCG(seed, 1))
 }
 
