@@ -41,6 +41,10 @@ type configRequest struct {
 func (a *API) changeConfigs(r *Request, ask []controller.AlterConfig, how configRequest) []controller.ConfigOutcome {
 	ctx, cancel := r.adminContext(0)
 	defer cancel()
+	mentions := map[[2]string]int{}
+	for i := range ask {
+		mentions[resourceKey(&ask[i])]++
+	}
 	out := make([]controller.ConfigOutcome, len(ask))
 	var rest []controller.AlterConfig
 	var places []int
@@ -48,7 +52,7 @@ func (a *API) changeConfigs(r *Request, ask []controller.AlterConfig, how config
 		c := &ask[i]
 		out[i] = controller.ConfigOutcome{Type: c.Type, Name: c.Name}
 		switch local := how.loggers && c.Type == model.ResourceBrokerLogger; {
-		case mentions(ask, c) > 1:
+		case mentions[resourceKey(c)] > 1:
 			out[i].Outcome = controller.Outcome{Code: model.InvalidRequest, Message: "Each resource must appear at most once."}
 		case local:
 			if out[i].Outcome = a.ownLoggers(c); out[i].OK() {
@@ -75,14 +79,8 @@ func (a *API) changeConfigs(r *Request, ask []controller.AlterConfig, how config
 	return out
 }
 
-func mentions(ask []controller.AlterConfig, c *controller.AlterConfig) int {
-	n := 0
-	for i := range ask {
-		if ask[i].Type == c.Type && ask[i].Name == c.Name {
-			n++
-		}
-	}
-	return n
+func resourceKey(c *controller.AlterConfig) [2]string {
+	return [2]string{strconv.Itoa(int(c.Type)), c.Name}
 }
 
 // ownBroker refuses another broker's configuration: clients send it to that broker, which knows what it can take.

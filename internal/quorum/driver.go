@@ -202,6 +202,8 @@ func (d *driver) advance() error {
 		case err != nil:
 			return err
 		}
+		// Messages to other members would leave here, after the sync they promise. One voter alone has nobody to talk to.
+		invariant.Check(len(rd.Messages) == 0 && raft.IsEmptySnap(rd.Snapshot), "a lone voter has %d messages to send", len(rd.Messages))
 		d.stuck = nil
 		d.setFull(false)
 		if d.store.disk.used() {
