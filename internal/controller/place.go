@@ -23,20 +23,17 @@ func place(img *metadata.Image, id model.TopicID, first, count, replicas int) ([
 	if !slices.ContainsFunc(racks, func(r *rack) bool { return len(r.live) > 0 }) {
 		return nil, failure(model.InvalidReplicationFactor, "Unable to replicate the partition %d time(s): All brokers are currently fenced.", replicas)
 	}
-	out := make([][]model.BrokerID, 0, count)
-	for i := range first + count { // those before first were placed earlier: taking their turns again finds whose turn it is now
-		if replicas := placeOne(racks, i, replicas); i >= first {
-			out = append(out, replicas)
-		}
+	out := make([][]model.BrokerID, count)
+	for i := range out {
+		out[i] = placeOne(racks, first+i, replicas)
 	}
 	return out, Outcome{}
 }
 
-// rack is the brokers of one rack; brokers without a rack share a nameless one. turn is whose turn it is.
+// rack is the brokers of one rack; brokers without a rack share a nameless one.
 type rack struct {
 	name         string
 	live, fenced []model.BrokerID
-	turn         int
 }
 
 // racksOf groups the brokers, in an order that differs from topic to topic: else every topic's first partition would burden the same broker.
@@ -69,33 +66,31 @@ func racksOf(img *metadata.Image, rng *rand.Rand) []*rack {
 	return racks
 }
 
-// placeOne takes one replica from each rack in turn, beginning at another rack for each partition.
+// placeOne takes one replica from each rack in turn, then a second one, and so on. Each partition begins at another rack, and in each rack at another
+// broker: when all racks have led once, the next broker of each begins.
 func placeOne(racks []*rack, partition, replicas int) []model.BrokerID {
 	out := make([]model.BrokerID, 0, replicas)
 	for _, fenced := range []bool{false, true} {
-		for idle := 0; len(out) < replicas && idle < len(racks); partition++ {
-			if id, ok := racks[partition%len(racks)].next(out, fenced); ok {
-				out, idle = append(out, id), 0
-			} else {
-				idle++
+		for round, took := 0, true; took; round++ {
+			took = false
+			for place := range racks {
+				brokers := racks[(partition+place)%len(racks)].brokers(fenced)
+				if round >= len(brokers) {
+					continue
+				}
+				if len(out) == replicas {
+					return out
+				}
+				out, took = append(out, brokers[(partition/len(racks)+place+round)%len(brokers)]), true
 			}
 		}
 	}
 	return out
 }
 
-// next is the rack's next broker that is not among the taken.
-func (r *rack) next(taken []model.BrokerID, fenced bool) (model.BrokerID, bool) {
-	brokers := r.live
+func (r *rack) brokers(fenced bool) []model.BrokerID {
 	if fenced {
-		brokers = r.fenced
+		return r.fenced
 	}
-	for range brokers {
-		id := brokers[r.turn%len(brokers)]
-		r.turn++
-		if !slices.Contains(taken, id) {
-			return id, true
-		}
-	}
-	return model.NoBroker, false
+	return r.live
 }
