@@ -40,6 +40,13 @@ func newDirs(list []*commitlog.Dir) *dirs {
 	return d
 }
 
+// holdsPartitions reports that there are partitions on disk.
+func (d *dirs) holdsPartitions() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.mu.of) > 0
+}
+
 // place is the directory that holds a partition, or for a new one the online directory with the fewest.
 func (d *dirs) place(tp model.TopicPartition, _ model.TopicID) *commitlog.Dir {
 	d.mu.Lock()

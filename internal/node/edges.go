@@ -35,7 +35,7 @@ func (n *Node) serve() {
 	handler := api.New(ctx, api.Options{
 		Me: n.me, Image: n.image.Load, Controller: n.controller, Quorum: n.quorum, Groups: n.groups, Partitions: n, Resolver: n.resolver,
 		Advertised: n.advertised, ProducerIDs: controller.NewProducerIDs(n.allocateProducerIDs).Next,
-		Clock: n.clock, Logger: n.log.With("component", "api"), Metrics: n.edges.metrics,
+		Clock: n.clock, Logger: n.log.With("component", "api"), LogLevel: n.level, Metrics: n.edges.metrics,
 		Limits: api.Limits{
 			NoAutoCreate: !n.static.Bool("auto.create.topics.enable"), FetchMaxBytes: n.static.Int("fetch.max.bytes"),
 			FetchSessions: n.static.Int("max.incremental.fetch.session.cache.slots"),

@@ -207,6 +207,7 @@ func (n *Node) joinQuorum(ctx context.Context) error {
 		FS: n.disk, Clock: n.clock, Logger: n.log.With("component", "quorum"), Dir: metadataPath(home.Path()),
 		Identity: quorum.Identity{ClusterID: n.identity.cluster, NodeID: n.me, DirectoryID: home.Identity().DirectoryID},
 		Publish:  n.publish, Failed: n.fail,
+		MustExist: n.dirs.holdsPartitions(), // without their metadata they would be deleted as strays
 	})
 	if err != nil {
 		return err
