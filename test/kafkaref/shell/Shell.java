@@ -12,6 +12,8 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.atomic.AtomicBoolean;
 import org.apache.kafka.common.utils.Exit;
 
 /**
@@ -50,10 +52,22 @@ public final class Shell {
         final Output err = new Output(this);
         volatile Integer status;
 
+        private final AtomicBoolean exiting = new AtomicBoolean();
+
+        /** What a process does at its end: run the shutdown hooks, which close producers and consumers, then be silent. */
         void exit(int s) {
+            if (exiting.getAndSet(true)) return;
+            Thread hooks = new Thread(() -> List.copyOf(HOOKS).forEach(Runnable::run), "hooks");
+            hooks.setDaemon(true);
+            hooks.start();
+            try {
+                hooks.join(10_000);
+            } catch (InterruptedException e) {
+                throw new IllegalStateException(e);
+            }
             System.out.flush();
             System.err.flush();
-            if (status == null) status = s;
+            status = s;
         }
     }
 
@@ -77,7 +91,7 @@ public final class Shell {
 
     private static final PrintStream REAL_OUT = System.out;
     private static final ObjectMapper JSON = new ObjectMapper();
-    private static final List<Runnable> HOOKS = new ArrayList<>();
+    private static final List<Runnable> HOOKS = new CopyOnWriteArrayList<>();
     private static volatile Run current;
 
     public static void main(String[] unused) throws Exception {
@@ -105,15 +119,9 @@ public final class Shell {
         tool.start();
         tool.join(((Number) request.get("timeoutMs")).longValue());
         boolean late = tool.isAlive();
-        // What a signal would do: a consumer that waits for more is closed by its hook.
-        if (late) {
-            Thread hooks = new Thread(() -> HOOKS.forEach(Runnable::run), "hooks");
-            hooks.setDaemon(true);
-            hooks.start();
-            hooks.join(5_000);
-            tool.join(5_000);
-        }
+        // What SIGTERM would do: a consumer that waits for more is closed by its hook.
         run.exit(-1);
+        tool.join(5_000);
         return Map.of("exit", late ? -1 : run.status, "out", run.out.text(), "err", run.err.text());
     }
 
