@@ -66,7 +66,7 @@ func (d *Dir) checkpointLogs(logs []*Log, closing bool) error {
 	var passes []pass
 	var failure error
 	for _, l := range logs {
-		p, ok, err := l.beginPass(&targets, closing)
+		p, ok, err := l.beginPass(&targets, d.o.Path, closing)
 		if err != nil {
 			failure = errors.Join(failure, err)
 		}
@@ -131,7 +131,7 @@ func (l *Log) derivedFiles(p *pass) []string {
 }
 
 // beginPass writes what is derived from the log's records, for the sync that follows. All of it and the new recovery point are of one moment.
-func (l *Log) beginPass(targets *syncTargets, closing bool) (p pass, ok bool, err error) {
+func (l *Log) beginPass(targets *syncTargets, dataDir string, closing bool) (p pass, ok bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed.Load() && !closing {
@@ -141,7 +141,7 @@ func (l *Log) beginPass(targets *syncTargets, closing bool) (p pass, ok bool, er
 	if err := l.writeDerivedLocked(&p, closing); err != nil {
 		return p, false, err
 	}
-	p.job = l.beginSyncLocked(targets, "")
+	p.job = l.beginSyncLocked(targets, dataDir)
 	return p, true, nil
 }
 
@@ -193,17 +193,36 @@ func (p *pass) end(targets *syncTargets, err error) {
 	old := model.NoOffset
 	if valid {
 		l.mu.recoveryPoint = max(l.mu.recoveryPoint, min(p.job.end, l.End()))
-		if p.snapshot != model.NoOffset && !l.beginsSegment(p.snapshot) {
-			old, l.mu.snapshotAt = l.mu.snapshotAt, p.snapshot
+		if p.snapshot != model.NoOffset {
+			old = l.replaceSnapshotLocked(p.snapshot)
 		}
 	}
 	l.mu.Unlock()
-	if old != model.NoOffset && old != p.snapshot && !l.beginsSegment(old) {
-		_ = l.env.FS.Remove(l.file(old, snapshotSuffix)) // if it stays, it is removed after the next crash
+	if old != model.NoOffset {
+		_ = l.removeSnapshot(old) // if it stays, it is removed after the next crash
 	}
 	if valid {
 		l.Commit() // has nothing to sync any more and moves the durable end
 	}
+}
+
+// replaceSnapshotLocked notes a durable snapshot, and tells which one it makes superfluous: the last that no segment begins at.
+func (l *Log) replaceSnapshotLocked(at model.Offset) (old model.Offset) {
+	if l.beginsSegment(at) {
+		return model.NoOffset
+	}
+	old, l.mu.snapshotAt = l.mu.snapshotAt, at
+	if old == at || old == model.NoOffset || l.beginsSegment(old) {
+		return model.NoOffset
+	}
+	return old
+}
+
+func (l *Log) removeSnapshot(at model.Offset) error {
+	if err := l.env.FS.Remove(l.file(at, snapshotSuffix)); err != nil && !notExist(err) {
+		return l.failed(err)
+	}
+	return nil
 }
 
 // beginsSegment reports whether a segment begins at off: its snapshot stays as long as it does.
@@ -214,7 +233,7 @@ func (l *Log) beginsSegment(off model.Offset) bool {
 
 // storeAll writes every checkpoint file.
 func (c *checkpoints) storeAll() error {
-	for _, name := range []string{recoveryPointFile, logStartFile, highWatermarkFile} {
+	for _, name := range []string{recoveryPointFile, logStartFile, highWatermarkFile, cleanerFile} {
 		if err := c.store(name); err != nil {
 			return err
 		}
@@ -266,6 +285,8 @@ func (d *Dir) entries(name string) []offsetEntry {
 		maps.Copy(left, d.left.starts)
 	case highWatermarkFile:
 		maps.Copy(left, d.left.highWatermarks)
+	case cleanerFile:
+		maps.Copy(left, d.left.cleaned)
 	}
 	d.mu.Unlock()
 	entries := make([]offsetEntry, 0, len(logs)+len(left))
@@ -293,5 +314,8 @@ func (l *Log) checkpointed(name string) model.Offset {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if name == cleanerFile {
+		return l.mu.cleanedTo
+	}
 	return l.mu.recoveryPoint
 }

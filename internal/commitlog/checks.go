@@ -106,6 +106,9 @@ func (s *segment) condemnLocked(c *checks, sc *scanner, low, high model.Offset) 
 	if d, ok := c.badAtLocked(sc.pos); ok {
 		return d, nil
 	}
+	if s.retired.Load() {
+		return damage{}, errGone // these are the bytes of another segment by now
+	}
 	d := damage{span: span{sc.pos, sc.limit}, first: low, next: high}
 	at, found, err := sc.resync(sc.pos+1, low, high)
 	if err != nil {

@@ -34,8 +34,8 @@ type logState struct {
 	// without one.
 	producersAt, snapshotAt model.Offset
 
-	dense    bool         // see place.dense
-	maxRel   uint32       // of the batch with the active segment's largest timestamp: its last offset, relative to the segment's base
+	dense    bool   // see place.dense
+	maxRel   uint32 // of the batch with the active segment's largest timestamp: its last offset, relative to the segment's base
 	epochs   []EpochStart
 	segments []segmentState // by base; the last is the active one
 }

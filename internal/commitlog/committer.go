@@ -53,7 +53,8 @@ type syncJob struct {
 	end         model.Offset
 	truncations uint64
 	bytes       int64
-	files       span // in syncTargets.files
+	files       span   // in syncTargets.files
+	names, dirs uint64 // changes that are covered
 }
 
 // syncTargets are the files and directories of a round.
@@ -240,10 +241,11 @@ func (l *Log) beginSyncLocked(t *syncTargets, dataDir string) syncJob {
 		}
 	}
 	job.files.to = int64(len(t.files))
-	if l.mu.newNames {
+	job.names, job.dirs = l.mu.names.made, l.mu.dirs.made
+	if l.mu.names.pending() {
 		t.dirs = append(t.dirs, l.path)
 	}
-	if l.mu.newDir {
+	if l.mu.dirs.pending() {
 		t.dirs = append(t.dirs, dataDir)
 		if f, err := l.env.FS.OpenFile(l.path+"/"+partitionMetaFile, openExisting, filePerm); err == nil {
 			meta := &openFile{File: f}
@@ -252,7 +254,7 @@ func (l *Log) beginSyncLocked(t *syncTargets, dataDir string) syncJob {
 			job.files.to++
 		}
 	}
-	l.mu.newNames, l.mu.newDir, l.mu.unsynced = false, false, 0
+	l.mu.unsynced = 0
 	return job
 }
 
@@ -280,6 +282,10 @@ func (j *syncJob) releaseLocked(t *syncTargets, err error) {
 			j.log.unsynced.Add(-f.segment.settle(f.size))
 		}
 		f.file.unref()
+	}
+	if err == nil {
+		j.log.mu.names.settle(j.names)
+		j.log.mu.dirs.settle(j.dirs)
 	}
 }
 

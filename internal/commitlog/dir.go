@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -33,6 +34,7 @@ type Dir struct {
 		sync.Mutex
 		logs    map[model.TopicPartition]*Log
 		opening map[model.TopicPartition]bool
+		stale   map[model.TopicPartition]bool // deleted since the checkpoint files were written
 		closed  bool
 	}
 }
@@ -56,15 +58,18 @@ func OpenDir(env Env, o DirOptions) (*Dir, error) {
 	d := &Dir{disk: newDisk(env, o), o: o, lock: lock, quit: make(chan struct{}), recovering: make(chan struct{}, o.RecoveryThreads)}
 	d.mu.logs = map[model.TopicPartition]*Log{}
 	d.mu.opening = map[model.TopicPartition]bool{}
+	d.mu.stale = map[model.TopicPartition]bool{}
+	d.keeper = newKeeper(d)
 	if err := d.readAll(); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
 	d.committer = newCommitter(d.disk, o.Path)
-	d.keeper = newKeeper(d)
+	d.keeper.begin()
 	d.scrubber = newScrubber(d)
 	d.running.Go(func() { d.committer.run(d.quit) })
 	d.running.Go(func() { d.keeper.run(d.quit) })
 	d.running.Go(func() { d.scrubber.run(d.quit) })
+	d.running.Go(func() { newCleaner(d).run(d.quit) })
 	d.running.Go(d.watchErrors)
 	return d, nil
 }
@@ -198,12 +203,35 @@ func (d *Dir) moveAway(tp model.TopicPartition, delay time.Duration) error {
 	if err != nil {
 		return err
 	}
+	d.mu.Lock()
+	d.mu.stale[tp] = true
+	d.mu.Unlock()
 	old, doomed := d.o.Path+"/"+tp.String(), d.o.Path+"/"+deleteDirName(tp, unique)
 	if err := d.env.FS.Rename(old, doomed); err != nil {
 		return d.failed(err)
 	}
 	d.report(Event{Kind: EventDeleted, TP: tp, Name: doomed})
 	d.keeper.doom([]string{doomed}, delay)
+	return nil
+}
+
+// forgetStale makes sure that no checkpoint file speaks of an earlier life of a partition that is about to be created.
+func (d *Dir) forgetStale(tp model.TopicPartition) error {
+	d.mu.Lock()
+	stale := d.mu.stale[tp]
+	gone := slices.Collect(maps.Keys(d.mu.stale))
+	d.mu.Unlock()
+	if !stale {
+		return nil
+	}
+	if err := d.keeper.checkpoints.storeAll(); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, tp := range gone {
+		delete(d.mu.stale, tp)
+	}
 	return nil
 }
 
@@ -225,6 +253,11 @@ func (d *Dir) wrote(bytes int) {
 
 func (d *Dir) storeStarts() error { return d.keeper.checkpoints.store(logStartFile) }
 
-func (d *Dir) storePoints() error { return d.keeper.checkpoints.store(recoveryPointFile) }
+// storePoints takes the cleaner's checkpoint along: it never lies behind a recovery point, so what lowers one may lower both.
+func (d *Dir) storePoints() error {
+	return firstError(d.keeper.checkpoints.store(recoveryPointFile), d.storeCleaned())
+}
 
 func (d *Dir) doom(names []string, delay time.Duration) { d.keeper.doom(names, delay) }
+
+func (d *Dir) storeCleaned() error { return d.keeper.checkpoints.store(cleanerFile) }

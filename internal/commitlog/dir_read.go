@@ -2,6 +2,7 @@ package commitlog
 
 import (
 	"errors"
+	"maps"
 	"os"
 	"path"
 	"slices"
@@ -18,6 +19,7 @@ type leftBehind struct {
 	starts         map[model.TopicPartition]model.Offset
 	highWatermarks map[model.TopicPartition]model.Offset
 	cleaned        map[model.TopicPartition]model.Offset
+	complete       bool // starts and recovery points are all there: a log they do not name was never checkpointed
 }
 
 // forget drops what is known of a log, once it is open or gone.
@@ -29,18 +31,41 @@ func (b *leftBehind) forget(tp model.TopicPartition) {
 	delete(b.cleaned, tp)
 }
 
+// keepOnly drops what the checkpoints say of logs that are not there: they were deleted, and if there is one of that name again, it is another.
+func (b *leftBehind) keepOnly(found []FoundLog) {
+	there := make(map[model.TopicPartition]bool, len(found))
+	for _, f := range found {
+		there[f.TP] = true
+	}
+	for _, m := range []map[model.TopicPartition]model.Offset{b.recoveryPoints, b.starts, b.highWatermarks, b.cleaned} {
+		maps.DeleteFunc(m, func(tp model.TopicPartition, _ model.Offset) bool { return !there[tp] })
+	}
+}
+
 // readAll reads everything that OpenDir has to know, and takes away the marks of a clean shutdown: they hold for one start.
 func (d *Dir) readAll() error {
 	var err error
-	if d.identity, err = loadIdentity(d.env, d.o); err != nil {
+	var fresh bool
+	if d.identity, fresh, err = loadIdentity(d.env, d.o); err != nil {
 		return err
+	}
+	if fresh {
+		// From now on a checkpoint file that is missing was lost.
+		if err := d.keeper.checkpoints.storeAll(); err != nil {
+			return err
+		}
 	}
 	points, err := d.readCheckpoint(recoveryPointFile, &d.left.recoveryPoints)
 	if err != nil {
 		return err
 	}
+	starts, err := d.readCheckpoint(logStartFile, &d.left.starts)
+	if err != nil {
+		return err
+	}
+	d.left.complete = points != nil && starts != nil
 	for name, m := range map[string]*map[model.TopicPartition]model.Offset{
-		logStartFile: &d.left.starts, highWatermarkFile: &d.left.highWatermarks, cleanerFile: &d.left.cleaned,
+		highWatermarkFile: &d.left.highWatermarks, cleanerFile: &d.left.cleaned,
 	} {
 		if _, err := d.readCheckpoint(name, m); err != nil {
 			return err
@@ -126,6 +151,7 @@ func (d *Dir) findLogs() error {
 	if err := d.readTopicIDs(unread); err != nil {
 		return err
 	}
+	d.left.keepOnly(d.found)
 	slices.SortFunc(d.found, func(a, b FoundLog) int { return comparePartitions(a.TP, b.TP) })
 	return nil
 }

@@ -23,12 +23,13 @@ const (
 	EventOffline                         // the directory went offline
 	EventDeleted                         // the log's directory was removed
 	EventCheckpointed                    // a checkpoint pass ended
+	EventCleaned                         // From..To was compacted; Bytes were won
 )
 
 // String is the event's name in logs and metrics.
 func (k EventKind) String() string {
 	names := [...]string{"recovered", "truncated-tail", "index-rebuilt", "snapshot-bad", "checkpoint-bad", "corrupt", "rolled",
-		"segment-deleted", "no-space", "offline", "deleted", "checkpointed"}
+		"segment-deleted", "no-space", "offline", "deleted", "checkpointed", "cleaned"}
 	if int(k) < len(names) {
 		return names[k]
 	}

@@ -48,6 +48,12 @@ type doomedFile struct {
 func newKeeper(d *Dir) *keeper {
 	k := &keeper{dir: d, wake: make(chan struct{}, 1)}
 	k.checkpoints.dir = d
+	return k
+}
+
+// begin plans the work from now on.
+func (k *keeper) begin() {
+	d := k.dir
 	now := d.env.Clock.Now()
 	add := func(every time.Duration, run func(time.Time)) {
 		k.tasks = append(k.tasks, task{every: every, due: now.Add(every), run: run})
@@ -60,7 +66,6 @@ func newKeeper(d *Dir) *keeper {
 	for _, name := range d.doomedDirs() {
 		k.mu.doomed = append(k.mu.doomed, doomedFile{name: name, due: now})
 	}
-	return k
 }
 
 // add asks for a checkpoint of l.

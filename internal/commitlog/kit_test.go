@@ -22,7 +22,9 @@ const dataDir = "/data"
 
 func testTP() model.TopicPartition { return model.TopicPartition{Topic: "t", Partition: 0} }
 
-func testID() model.TopicID { return model.TopicID{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16} }
+func testID() model.TopicID {
+	return model.TopicID{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}
+}
 
 // epochTime is where every test's clock begins: 2023-11-14T22:13:20Z.
 func epochTime() time.Time { return time.UnixMilli(1_700_000_000_000) }

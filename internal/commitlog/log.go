@@ -18,9 +18,12 @@ type caretaker interface {
 	// changed asks for a checkpoint of l; wrote tells that bytes were appended.
 	changed(l *Log)
 	wrote(bytes int)
-	// storeStarts and storePoints make the log starts and the recovery points durable.
+	// storeStarts, storePoints and storeCleaned make the log starts, the recovery points and the cleaner's offsets durable.
 	storeStarts() error
 	storePoints() error
+	storeCleaned() error
+	// forgetStale makes sure that the checkpoints do not speak of an earlier life of a partition that is about to be created.
+	forgetStale(tp model.TopicPartition) error
 	// doom removes files when delay has passed.
 	doom(names []string, delay time.Duration)
 }
@@ -57,14 +60,25 @@ type Log struct {
 
 		recoveryPoint model.Offset // below it data and indexes are durable, and damage is not a torn tail
 		wantStart     model.Offset // what the start will be once that is durable
-		newNames      bool         // names in the log's directory are not durable
-		newDir        bool         // nor is the directory itself
+		cleanedTo     model.Offset // compacted up to here; 0 when it never was
+		names         nameChanges  // in the log's directory
+		dirs          nameChanges  // the directory itself, and whose it is
 		unsyncedSince time.Time    // of the first byte that is not durable
 		unsynced      int64        // records appended since the last sync
 		truncations   uint64
 		jitter        time.Duration // taken off the age at which segments roll
 	}
 }
+
+// nameChanges counts changes of names in a directory, and how many of them are durable.
+type nameChanges struct{ made, synced uint64 }
+
+func (c *nameChanges) add() { c.made++ }
+
+func (c *nameChanges) pending() bool { return c.synced < c.made }
+
+// settle notes that the first n changes are durable.
+func (c *nameChanges) settle(n uint64) { c.synced = max(c.synced, n) }
 
 // TP is the partition's name.
 func (l *Log) TP() model.TopicPartition { return l.tp }
@@ -101,8 +115,10 @@ func (l *Log) SetHighWatermark(hw model.Offset) {
 	l.highWatermark.Store(int64(hw))
 	if l.unstable.Load() != int64(model.NoOffset) {
 		l.mu.Lock()
-		l.mu.producers.replicated(hw)
-		l.publishUnstableLocked()
+		if l.readProducersLocked() == nil { // otherwise the directory is offline, and what is unstable stays so
+			l.mu.producers.replicated(hw)
+			l.publishUnstableLocked()
+		}
 		l.mu.Unlock()
 	}
 	l.touch()

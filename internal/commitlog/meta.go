@@ -60,32 +60,31 @@ func decodeIdentity(b []byte) (Identity, error) {
 	return id, nil
 }
 
-// loadIdentity reads meta.properties or, in a new directory, writes it. It refuses a directory of another node or cluster.
-func loadIdentity(env Env, o DirOptions) (Identity, error) {
+// loadIdentity reads meta.properties or, in a new directory, writes it: then fresh is true. It refuses a directory of another node or cluster.
+func loadIdentity(env Env, o DirOptions) (id Identity, fresh bool, err error) {
 	name := o.Path + "/" + metaFile
 	b, err := vfs.ReadFile(env.FS, name, 1<<20)
 	switch {
 	case notExist(err):
-		id := Identity{NodeID: o.NodeID, ClusterID: o.ClusterID}
+		id = Identity{NodeID: o.NodeID, ClusterID: o.ClusterID}
 		if id.DirectoryID, err = newUUID(env.Random); err != nil {
-			return id, err
+			return id, true, err
 		}
 		if err := vfs.WriteFile(env.FS, name, id.encode(), filePerm); err != nil {
-			return id, err
+			return id, true, err
 		}
-		return id, env.FS.SyncDir(o.Path)
+		return id, true, env.FS.SyncDir(o.Path)
 	case err != nil:
-		return Identity{}, err
+		return id, false, err
 	}
-	id, err := decodeIdentity(b)
-	if err != nil {
-		return id, err
+	if id, err = decodeIdentity(b); err != nil {
+		return id, false, err
 	}
 	if id.NodeID != o.NodeID || id.ClusterID != o.ClusterID {
-		return id, fmt.Errorf("%w: %s is of node %d in cluster %q, this is node %d in cluster %q", ErrWrongDirectory, name,
+		return id, false, fmt.Errorf("%w: %s is of node %d in cluster %q, this is node %d in cluster %q", ErrWrongDirectory, name,
 			id.NodeID, id.ClusterID, o.NodeID, o.ClusterID)
 	}
-	return id, nil
+	return id, false, nil
 }
 
 // ReadIdentity reads the meta.properties of a directory without opening it. ErrNotExist in a new directory.

@@ -13,16 +13,19 @@ type opening struct {
 	recoveryPoint model.Offset // 0 when it is not known
 	start         model.Offset
 	highWatermark model.Offset
-	compacted     bool // the cleaner has been at it
+	cleaned       model.Offset // the cleaner has been at it up to here
+	fresh         bool         // no checkpoint has ever named it: it begins at 0
 }
 
 func (d *Dir) opening(tp model.TopicPartition) opening {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	_, compacted := d.left.cleaned[tp]
+	_, hasPoint := d.left.recoveryPoints[tp]
+	_, hasStart := d.left.starts[tp]
 	return opening{
+		fresh: d.left.complete && !hasPoint && !hasStart,
 		clean: d.left.clean[tp.String()], recoveryPoint: d.left.recoveryPoints[tp], start: d.left.starts[tp],
-		highWatermark: d.left.highWatermarks[tp], compacted: compacted,
+		highWatermark: d.left.highWatermarks[tp], cleaned: d.left.cleaned[tp],
 	}
 }
 
@@ -37,7 +40,8 @@ func (d *Dir) openLog(o LogOptions) (*Log, error) {
 	l.dense.Store(true)
 	l.SetConfig(o.Config)
 	op := d.opening(o.TP)
-	if op.compacted {
+	l.mu.cleanedTo = op.cleaned
+	if op.cleaned > 0 {
 		l.dense.Store(false)
 	}
 	err := l.open(op)
@@ -118,13 +122,16 @@ func (s *segment) adopt(size int64, end model.Offset) {
 
 // create makes a new log. Its names become durable with the first commit or checkpoint.
 func (l *Log) create() error {
+	if err := l.care.forgetStale(l.tp); err != nil {
+		return err
+	}
 	if err := l.env.FS.MkdirAll(l.path, dirPerm); err != nil {
 		return l.failed(err)
 	}
 	if err := l.writeFile(l.path+"/"+partitionMetaFile, encodePartitionMeta(l.topicID)); err != nil {
 		return err
 	}
-	l.mu.newDir = true
+	l.mu.dirs.add()
 	return l.beginAt(0)
 }
 
@@ -138,7 +145,8 @@ func (l *Log) beginAt(base model.Offset) error {
 	l.start.Store(int64(base))
 	l.end.Store(int64(base))
 	l.durable.Store(int64(base))
-	l.mu.recoveryPoint, l.mu.wantStart, l.mu.newNames = base, base, true
+	l.mu.recoveryPoint, l.mu.wantStart = base, base
+	l.mu.names.add()
 	l.touch()
 	return nil
 }

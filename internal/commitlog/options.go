@@ -35,6 +35,9 @@ type DirOptions struct {
 	// Whatever the scrubber has not reached is checked when it is first read.
 	ScrubRate int64
 
+	CleanInterval time.Duration // between two looks for logs to compact (log.cleaner.backoff.ms); 0 means 15 s
+	CleanerMemory int64         // bytes for the keys of one pass (log.cleaner.dedupe.buffer.size); 0 means 128 MiB
+
 	// OnOffline is called once, without locks, when the directory goes offline.
 	OnOffline func(err error)
 }
@@ -46,6 +49,8 @@ const (
 	defaultRetentionCheck     = 5 * time.Minute
 	defaultCheckpointInterval = 5 * time.Second
 	defaultCheckpointBytes    = 256 << 20
+	defaultCleanInterval      = 15 * time.Second
+	defaultCleanerMemory      = 128 << 20
 )
 
 func (o DirOptions) withDefaults() DirOptions {
@@ -55,6 +60,8 @@ func (o DirOptions) withDefaults() DirOptions {
 	setDefault(&o.RetentionCheck, defaultRetentionCheck)
 	setDefault(&o.CheckpointInterval, defaultCheckpointInterval)
 	setDefault(&o.CheckpointBytes, defaultCheckpointBytes)
+	setDefault(&o.CleanInterval, defaultCleanInterval)
+	setDefault(&o.CleanerMemory, defaultCleanerMemory)
 	return o
 }
 

@@ -18,6 +18,7 @@ type recovery struct {
 	left opening
 
 	all     []*segment
+	removed bool // a file was: its name must not come back
 	scanned int64
 	begun   time.Time
 }
@@ -27,11 +28,14 @@ func (r *recovery) run(names []string) error {
 	if err := r.collect(names); err != nil {
 		return err
 	}
-	if len(r.all) == 0 {
+	if len(r.all) == 0 || (r.left.fresh && r.all[0].base > 0) { // or its first segment never reached the disk
 		return r.restartAt(max(r.left.start, r.left.recoveryPoint))
 	}
-	r.left.recoveryPoint = max(r.left.recoveryPoint, r.all[0].base)
-	tail := (&view{segments: r.all}).find(r.left.recoveryPoint)
+	// Segments below the log's start may be on their way out, and some of their names have come back and others not. The holes between them
+	// say nothing about the rest; but the producers may have to be derived from what is there.
+	v := &view{segments: r.all}
+	r.left.recoveryPoint = max(r.left.recoveryPoint, r.all[v.find(r.left.start)].base)
+	tail := v.find(r.left.recoveryPoint)
 	for i, s := range r.all[:tail] {
 		size, err := r.length(s)
 		if err != nil {
@@ -68,8 +72,7 @@ func (r *recovery) finish(tail int, end model.Offset) error {
 		}
 	}
 	if l.Start() > l.End() {
-		// The start was made durable while the records before it were not: none of those is missed.
-		return r.restartAt(l.Start())
+		return r.restartAt(l.Start()) // nothing is left of what was durable, nor is it missed
 	}
 	if l.mu.epochs.truncateStart(l.Start()) {
 		l.mu.epochsDirty = true
@@ -77,14 +80,25 @@ func (r *recovery) finish(tail int, end model.Offset) error {
 	if err := r.tidySnapshots(); err != nil {
 		return err
 	}
+	if r.removed {
+		if err := r.syncNames(); err != nil {
+			return err
+		}
+	}
 	state, err := l.producersAt(r.all, l.End())
 	if err != nil {
 		return err
 	}
 	l.mu.producers = state
 	l.publishUnstableLocked()
+	if err := r.deriveAborts(tail); err != nil {
+		return err
+	}
+	// Whether the last run got as far as making the names durable is not known.
+	l.mu.names.add()
+	l.mu.dirs.add()
 	if l.End() > l.DurableEnd() {
-		l.mu.newNames, l.mu.unsyncedSince = true, r.begun
+		l.mu.unsyncedSince = r.begun
 		for _, s := range r.all[tail:] {
 			if s.w.file, err = s.openData(); err != nil {
 				return l.failed(err)
@@ -93,6 +107,22 @@ func (r *recovery) finish(tail int, end model.Offset) error {
 		}
 		l.touch()
 		l.Commit()
+	}
+	return nil
+}
+
+// deriveAborts writes down anew which transactions were aborted in the segments that were scanned.
+func (r *recovery) deriveAborts(tail int) error {
+	v := view{segments: r.all}
+	for i := tail; i < len(r.all); i++ {
+		if s := r.all[i]; s.aborts.stale {
+			if _, err := r.aborted(r.all, s, v.high(i)); err != nil {
+				return err
+			}
+			if err := s.flushAborts(); err != nil && !errors.Is(err, ErrNoSpace) {
+				return err
+			}
+		}
 	}
 	return nil
 }
@@ -109,16 +139,29 @@ func (r *recovery) noteLost(end model.Offset) {
 	r.report(Event{Kind: EventCorrupt, TP: r.tp, From: end, To: r.left.recoveryPoint, Name: segmentFile(s.base, logSuffix)})
 }
 
-// restartAt drops every segment and lets the log begin anew.
+// restartAt drops every segment and lets the log begin anew, with the producers it knew.
 func (r *recovery) restartAt(start model.Offset) error {
+	state, err := r.producersAt(r.all, start)
+	if err != nil {
+		return err
+	}
+	if err := r.writeSnapshot(start, &state); err != nil {
+		return err
+	}
+	if err := r.syncSnapshot(start); err != nil {
+		return err
+	}
 	for _, s := range r.all {
 		if err := r.remove(s); err != nil {
 			return err
 		}
 	}
-	r.mu.epochs, r.mu.producers = epochs{}, producers{}
-	r.mu.epochsDirty = true
-	return r.beginAt(start)
+	r.mu.epochs, r.mu.epochsDirty = epochs{}, true
+	r.mu.producers = state
+	if err := r.beginAt(start); err != nil {
+		return err
+	}
+	return r.syncNames()
 }
 
 // restartBehind seals what is there and goes on at base, leaving a hole that reads report as damage.
@@ -136,7 +179,8 @@ func (r *recovery) restartBehind(base model.Offset) error {
 	l.segments.Store(&view{segments: r.all})
 	l.end.Store(int64(base))
 	l.durable.Store(int64(base))
-	l.mu.recoveryPoint, l.mu.newNames = base, true
+	l.mu.recoveryPoint = base
+	l.mu.names.add()
 	l.touch()
 	return nil
 }
@@ -145,11 +189,20 @@ func (r *recovery) restartBehind(base model.Offset) error {
 func (r *recovery) remove(s *segment) error {
 	s.close()
 	for _, suffix := range []string{logSuffix, indexSuffix, timeSuffix, txnSuffix, snapshotSuffix} {
-		if err := r.env.FS.Remove(s.file(s.base, suffix)); err != nil && !notExist(err) {
-			return r.failed(err)
+		if err := r.removeFile(s.file(s.base, suffix)); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+func (r *recovery) removeFile(name string) error {
+	err := r.env.FS.Remove(name)
+	if notExist(err) {
+		return nil
+	}
+	r.removed = true
+	return r.failed(err)
 }
 
 // collect tidies up what interrupted renames and deletions left, and lists the segments.
@@ -165,8 +218,8 @@ func (r *recovery) collect(names []string) error {
 		case ok && suffix == logSuffix:
 			r.all = append(r.all, newSegment(r.place, base, interval))
 		case isLeftover(name):
-			if err := r.env.FS.Remove(r.path + "/" + name); err != nil && !notExist(err) {
-				return r.failed(err)
+			if err := r.removeFile(r.path + "/" + name); err != nil {
+				return err
 			}
 		}
 	}
@@ -177,8 +230,8 @@ func (r *recovery) collect(names []string) error {
 			continue
 		}
 		if _, found := slices.BinarySearchFunc(r.all, base, func(s *segment, b model.Offset) int { return cmpOffset(s.base, b) }); !found {
-			if err := r.env.FS.Remove(r.path + "/" + name); err != nil && !notExist(err) {
-				return r.failed(err)
+			if err := r.removeFile(r.path + "/" + name); err != nil {
+				return err
 			}
 		}
 	}
@@ -209,10 +262,14 @@ func (r *recovery) finishSwaps(names []string) ([]string, error) {
 		for _, other := range names {
 			b, sfx, ok := parseSegmentFile(other)
 			if ok && b >= base && b < next && (sfx == logSuffix || sfx == indexSuffix || sfx == timeSuffix || sfx == txnSuffix) {
-				if err := fsys.Remove(r.path + "/" + other); err != nil && !notExist(err) {
-					return nil, r.failed(err)
+				if err := r.removeFile(r.path + "/" + other); err != nil {
+					return nil, err
 				}
 			}
+		}
+		// The result overlaps what it was made from: that must be gone for certain before the result has its name.
+		if err := r.syncNames(); err != nil {
+			return nil, err
 		}
 		if err := fsys.Rename(r.path+"/"+name, r.file(base, logSuffix)); err != nil {
 			return nil, r.failed(err)
@@ -220,13 +277,13 @@ func (r *recovery) finishSwaps(names []string) ([]string, error) {
 	}
 	for _, name := range names {
 		if strings.HasSuffix(name, swapSuffix) && !strings.HasSuffix(name, logSuffix+swapSuffix) {
-			if err := fsys.Remove(r.path + "/" + name); err != nil && !notExist(err) {
-				return nil, r.failed(err)
+			if err := r.removeFile(r.path + "/" + name); err != nil {
+				return nil, err
 			}
 		}
 	}
-	if err := fsys.SyncDir(r.path); err != nil {
-		return nil, r.syncFailed(err)
+	if err := r.syncNames(); err != nil {
+		return nil, err
 	}
 	names, err := fsys.List(r.path)
 	return names, r.failed(err)
@@ -271,8 +328,8 @@ func (r *recovery) tidySnapshots() error {
 			}
 			continue
 		}
-		if err := r.env.FS.Remove(r.file(off, snapshotSuffix)); err != nil && !notExist(err) {
-			return r.failed(err)
+		if err := r.removeFile(r.file(off, snapshotSuffix)); err != nil {
+			return err
 		}
 	}
 	return nil

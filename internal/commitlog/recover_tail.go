@@ -177,6 +177,9 @@ func (r *recovery) scanSegment(s *segment, b span, next model.Offset) (model.Off
 		if r.mu.epochs.assign(sc.h.LeaderEpoch, sc.h.BaseOffset) {
 			r.mu.epochsDirty = true
 		}
+		if sc.h.Attributes.Control() {
+			s.aborts.known, s.aborts.stale = false, true
+		}
 		next, good = sc.h.NextOffset(), sc.pos
 	}
 	if sc.err != nil && !errors.Is(sc.err, errBroken) {
@@ -189,7 +192,7 @@ func (r *recovery) scanSegment(s *segment, b span, next model.Offset) (model.Off
 		if err := r.failed(f.Truncate(good)); err != nil {
 			return 0, err
 		}
-		r.mu.newNames = true
+		r.mu.names.add()
 	}
 	s.size.Store(good)
 	s.maxTime.Store(w.maxTime.ts)

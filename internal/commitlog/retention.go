@@ -1,6 +1,7 @@
 package commitlog
 
 import (
+	"errors"
 	"time"
 
 	"github.com/klamm/klamm/internal/invariant"
@@ -24,7 +25,9 @@ func (d *Dir) retain(now time.Time) {
 		return
 	}
 	for _, l := range due {
-		l.advanceStart()
+		if l.keepProducers() == nil {
+			l.advanceStart()
+		}
 	}
 }
 
@@ -56,21 +59,21 @@ func (l *Log) chooseStart(now time.Time) (bool, error) {
 	return start > l.Start() || l.segments.Load().find(start) > 0, nil
 }
 
-// expiredLocked counts the segments, from the oldest on, that age or size give up. Nothing at or behind the high watermark goes.
+// expiredLocked counts the segments, from the oldest on, that age or size give up. Nothing goes that is not committed.
 func (l *Log) expiredLocked(now time.Time, cfg *Config) (int, error) {
 	segments := l.segments.Load().segments
 	var total int64
 	for _, s := range segments {
 		total += s.size.Load()
 	}
-	hw := l.HighWatermark()
+	keep := min(l.HighWatermark(), l.DurableEnd()) // a start behind the durable end could be all that is left of a log
 	n := 0
 	for i, s := range segments {
 		next := l.End()
 		if i+1 < len(segments) {
 			next = segments[i+1].base
 		}
-		if next > hw || (i+1 == len(segments) && s.size.Load() == 0) {
+		if next > keep || (i+1 == len(segments) && s.size.Load() == 0) {
 			break
 		}
 		tooMuch := cfg.Retention.Bytes >= 0 && total-s.size.Load() >= cfg.Retention.Bytes
@@ -108,6 +111,11 @@ func (l *Log) tooOld(s *segment, now time.Time, age time.Duration) (bool, error)
 // DeleteRecords raises the log's start to an offset up to End. It returns when the new start is durable; segments that lie below it
 // are removed. ErrOffsetOutOfRange, ErrNoSpace, ErrOffline, ErrClosed.
 func (l *Log) DeleteRecords(to model.Offset) error {
+	if to > l.DurableEnd() {
+		if err := l.Flush(); err != nil {
+			return err
+		}
+	}
 	l.mu.Lock()
 	err := l.usable()
 	if err == nil && to > l.End() {
@@ -122,8 +130,57 @@ func (l *Log) DeleteRecords(to model.Offset) error {
 	if err := l.care.storeStarts(); err != nil {
 		return l.at(to, err)
 	}
+	if err := l.keepProducers(); err != nil {
+		return l.at(to, err)
+	}
 	l.advanceStart()
 	return nil
+}
+
+// keepProducers makes sure that there is a good and durable snapshot where the first segment that stays begins: what is about to be
+// deleted may be all that it could be derived from.
+func (l *Log) keepProducers() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	v := l.segments.Load()
+	first := v.find(l.mu.wantStart)
+	if first == 0 || (!l.mu.producers.unread && len(l.mu.producers.byID) == 0) {
+		return nil
+	}
+	base := v.segments[first].base
+	_, err := l.readSnapshot(base)
+	switch {
+	case err == nil && l.mu.recoveryPoint > base:
+		return nil // a checkpoint came after it was written
+	case err == nil:
+	case !errors.Is(err, errBadSnapshot) && !notExist(err):
+		return err
+	default:
+		state, err := l.producersAt(v.segments, base)
+		if err != nil {
+			return err
+		}
+		if err := l.writeSnapshot(base, &state); err != nil {
+			return err
+		}
+	}
+	return l.syncSnapshot(base)
+}
+
+// syncSnapshot makes a snapshot durable.
+func (p *place) syncSnapshot(at model.Offset) error {
+	f, err := p.env.FS.OpenFile(p.file(at, snapshotSuffix), openExisting, filePerm)
+	if err != nil {
+		return p.failed(err)
+	}
+	err = f.SyncData()
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return p.syncFailed(err)
+	}
+	return p.syncNames()
 }
 
 // advanceStart lets the log begin where it was decided and written down, and removes the segments below.

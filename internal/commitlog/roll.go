@@ -42,7 +42,7 @@ func (l *Log) rollDueLocked(s *segment, in *incoming, cfg *Config) bool {
 	} else {
 		age = l.env.Clock.Now().Sub(s.w.created)
 	}
-	if age > cfg.Segment.Age-l.jitterLocked(cfg.Segment.Jitter) {
+	if age > cfg.rollAge()-l.jitterLocked(cfg.Segment.Jitter) {
 		return true
 	}
 	s.index.mu.Lock()
@@ -143,7 +143,7 @@ func (l *Log) rollLocked(base model.Offset) (*segment, error) {
 		return nil, err
 	}
 	l.mu.producers.dirty, l.mu.sinceSnapshot = false, 0
-	l.mu.newNames = true
+	l.mu.names.add()
 	segments := append(v.segments[:len(v.segments):len(v.segments)], s)
 	l.segments.Store(&view{segments: segments})
 	old.recent.Store(nil)

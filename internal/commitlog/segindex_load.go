@@ -207,7 +207,7 @@ func (s *segment) deriveIndexLocked(limit uint32, end int64) error {
 			return false
 		}
 		w.note(x, s.base, &sc.h, sc.at, s.interval)
-		return true
+		return sc.h.NextOffset() < high // after a crash what stands behind may be a torn tail, which is no damage
 	})
 	if err != nil {
 		return err

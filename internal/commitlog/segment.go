@@ -2,6 +2,7 @@ package commitlog
 
 import (
 	"errors"
+	"io/fs"
 	"math"
 	"sync/atomic"
 	"time"
@@ -25,6 +26,7 @@ type segment struct {
 	interval int // index.interval.bytes when the segment was opened
 
 	data, offsetsFile, timesFile fileSlot
+	retired                      atomic.Bool // another object has the segment's names: nothing may be opened by them any more
 
 	size    atomic.Int64 // bytes of whole batches; grows after the bytes are written and before the log's end moves
 	maxTime atomic.Int64 // the largest timestamp (ms), -1 without one, or unknownTime
@@ -66,7 +68,16 @@ func (s *segment) open(slot *fileSlot, suffix string, flag int) (*openFile, erro
 	if f := slot.cached(); f != nil {
 		return f, nil
 	}
-	return s.files.open(slot, s.file(s.base, suffix), flag)
+	if s.retired.Load() {
+		return nil, fs.ErrNotExist
+	}
+	f, err := s.files.open(slot, s.file(s.base, suffix), flag)
+	if err == nil && s.retired.Load() {
+		f.unref()
+		s.files.drop(slot)
+		return nil, fs.ErrNotExist
+	}
+	return f, err
 }
 
 // openData gives the .log file; errGone after the segment was deleted.
@@ -78,7 +89,23 @@ func (s *segment) openData() (*openFile, error) {
 	if err != nil {
 		return nil, s.gone(err)
 	}
+	if s.retired.Load() {
+		f.unref()
+		s.files.drop(&s.data)
+		return nil, errGone
+	}
 	return f, nil
+}
+
+// retire closes a segment whose files are about to go or to belong to another object. A reader that still looks at it goes on with what it has
+// open, or starts over with a newer view.
+func (s *segment) retire() {
+	s.retired.Store(true)
+	if s.w.file != nil {
+		s.w.file.unref()
+		s.w.file = nil
+	}
+	s.close()
 }
 
 // gone tells a deleted file from a failing disk.

@@ -35,6 +35,9 @@ func (l *Log) TruncateFullyTo(start model.Offset) error {
 	if err := l.lowerPointLocked(0); err != nil {
 		return l.at(start, err)
 	}
+	if err := l.noteStartLocked(start); err != nil {
+		return l.at(start, err)
+	}
 	l.mu.truncations++
 	gone := l.segments.Load().segments
 	s, err := l.createSegment(start)
@@ -48,7 +51,7 @@ func (l *Log) TruncateFullyTo(start model.Offset) error {
 	l.segments.Store(&view{segments: []*segment{s}})
 	if i := segmentAt(gone, start); i >= 0 {
 		// Its name has been taken over.
-		gone[i].forget()
+		gone[i].retire()
 		gone = append(append([]*segment{}, gone[:i]...), gone[i+1:]...)
 	}
 	l.removeLocked(gone, start)
@@ -58,11 +61,11 @@ func (l *Log) TruncateFullyTo(start model.Offset) error {
 	}
 	l.mu.epochs, l.mu.epochsDirty = epochs{}, true
 	l.mu.producers = producers{}
-	l.mu.recoveryPoint, l.mu.newNames = start, true
+	l.mu.recoveryPoint, l.mu.cleanedTo = start, 0
 	l.publishUnstableLocked()
 	l.highWatermark.Store(int64(start))
 	l.touch()
-	return nil
+	return l.at(start, l.syncNames())
 }
 
 func segmentAt(segments []*segment, base model.Offset) int {
@@ -110,6 +113,7 @@ func (l *Log) truncateLocked(end model.Offset) error {
 	l.end.Store(int64(end))
 	l.durable.Store(min(l.durable.Load(), int64(end)))
 	l.highWatermark.Store(min(l.highWatermark.Load(), int64(end)))
+	l.mu.cleanedTo = min(l.mu.cleanedTo, end)
 	l.removeLocked(v.segments[i+1:], end)
 	if l.mu.epochs.truncateEnd(end) {
 		l.mu.epochsDirty = true
@@ -117,11 +121,13 @@ func (l *Log) truncateLocked(end model.Offset) error {
 	if err := l.rewindProducersLocked(segments, end); err != nil {
 		return err
 	}
-	l.mu.newNames = true
 	l.touch()
 	l.checkLocked()
-	return nil
+	return l.syncNames()
 }
+
+// syncNames makes the names in the log's directory durable now: files that were taken away must not come back beside new ones.
+func (p *place) syncNames() error { return p.syncFailed(p.env.FS.SyncDir(p.path)) }
 
 // baseAt is the base offset of the batch at pos.
 func (l *Log) baseAt(s *segment, f *openFile, pos int64) (model.Offset, error) {
@@ -136,14 +142,26 @@ func (l *Log) baseAt(s *segment, f *openFile, pos int64) (model.Offset, error) {
 // lowerPointLocked makes sure that no checkpoint vouches for what is about to change. It lets go of the lock meanwhile. Callers count a
 // truncation afterwards, so that syncs and checkpoints that began before do not vouch for what comes after.
 func (l *Log) lowerPointLocked(to model.Offset) error {
-	if l.mu.recoveryPoint <= to {
-		return nil
+	for l.mu.recoveryPoint > to { // a checkpoint may raise it again while the lock is free
+		l.mu.truncations++
+		l.mu.recoveryPoint = to
+		l.mu.cleanedTo = min(l.mu.cleanedTo, to) // it is made durable together with the recovery point
+		l.mu.Unlock()                            // the writer of the checkpoint asks every log, this one too
+		err := l.care.storePoints()
+		l.mu.Lock()
+		if err != nil {
+			return err
+		}
 	}
-	l.mu.truncations++
-	l.mu.recoveryPoint = to
-	l.mu.Unlock() // the writer of the checkpoint asks every log, this one too
+	return nil
+}
+
+// noteStartLocked writes down where the log is to begin. It lets go of the lock meanwhile.
+func (l *Log) noteStartLocked(start model.Offset) error {
+	l.mu.wantStart = start
+	l.mu.Unlock()
 	defer l.mu.Lock()
-	return l.care.storePoints()
+	return l.care.storeStarts()
 }
 
 // cutSegmentLocked makes the segment that is left of old: another object, because readers of old hold positions of what was behind.
@@ -154,12 +172,19 @@ func (l *Log) cutSegmentLocked(old *segment, f *openFile, pos int64, end model.O
 	if err := f.SyncData(); err != nil {
 		return nil, l.syncFailed(err)
 	}
-	unsynced := old.size.Load() - old.w.synced
 	s := newSegment(l.place, old.base, old.interval)
 	s.adopt(pos, end)
 	s.trusted, s.trustedEnd = min(old.trusted, pos), min(old.trustedEnd, end)
-	l.unsynced.Add(-max(unsynced, 0))
-	old.forget()
+	// Segments before this one may still hold undurable bytes; syncs find those by coming through this one.
+	s.w.synced = min(old.w.synced, pos)
+	l.unsynced.Add((pos - s.w.synced) - (old.size.Load() - old.w.synced))
+	old.retire()
+	if s.w.synced < pos {
+		var err error
+		if s.w.file, err = s.openData(); err != nil {
+			return nil, l.failed(err)
+		}
+	}
 	s.index.mu.Lock()
 	err := s.loadIndexLocked(s.relative(end), pos)
 	s.index.mu.Unlock()
@@ -169,12 +194,7 @@ func (l *Log) cutSegmentLocked(old *segment, f *openFile, pos int64, end model.O
 	if err := l.measureLocked(s, pos); err != nil {
 		return nil, err
 	}
-	s.aborts.mu.Lock()
-	defer s.aborts.mu.Unlock()
-	if err := s.aborts.loadLocked(s, end); err != nil && !errors.Is(err, errBadIndex) {
-		return nil, err
-	}
-	return s, nil
+	return s, s.aborts.inherit(s, &old.aborts, end)
 }
 
 // measureLocked finds the largest timestamp of a segment that was cut: the time index knows it up to its last entry.
@@ -194,15 +214,6 @@ func (l *Log) measureLocked(s *segment, size int64) error {
 	})
 	s.maxTime.Store(w.maxTime.ts)
 	return err
-}
-
-// forget closes a segment whose files belong to another object now.
-func (s *segment) forget() {
-	if s.w.file != nil {
-		s.w.file.unref()
-		s.w.file = nil
-	}
-	s.close()
 }
 
 // rewindProducersLocked makes the producers' state that of end. Snapshots of what was cut off must not come back.

@@ -81,6 +81,7 @@ func (t *abortedTxn) plausible(base model.Offset) bool {
 type abortIndex struct {
 	mu      sync.Mutex
 	known   bool // entries are all there are; before, they are in the file
+	stale   bool // the file does not have all: a crash came before it was written
 	entries []abortedTxn
 	inFile  int
 }
@@ -91,6 +92,9 @@ func (x *abortIndex) loadLocked(s *segment, limit model.Offset) error {
 		return nil
 	}
 	x.entries, x.inFile = nil, 0
+	if x.stale {
+		return errBadIndex
+	}
 	b, err := vfs.ReadFile(s.env.FS, s.file(s.base, txnSuffix), txnIndexLimit)
 	if notExist(err) {
 		x.known = true
@@ -114,6 +118,30 @@ func (x *abortIndex) loadLocked(s *segment, limit model.Offset) error {
 	}
 	x.inFile, x.known = len(x.entries), true
 	if len(b) > 0 {
+		return x.cutLocked(s)
+	}
+	return nil
+}
+
+// inherit takes over what old knew about markers below limit. Entries may not have been in the file yet.
+func (x *abortIndex) inherit(s *segment, old *abortIndex, limit model.Offset) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	old.mu.Lock()
+	defer old.mu.Unlock()
+	if !old.known {
+		x.stale = old.stale
+		if err := x.loadLocked(s, limit); !errors.Is(err, errBadIndex) {
+			return err
+		}
+		return nil // derived when it is asked for
+	}
+	n := 0
+	for n < len(old.entries) && old.entries[n].last < limit {
+		n++
+	}
+	x.known, x.entries, x.inFile = true, old.entries[:n:n], min(old.inFile, n)
+	if old.inFile > n {
 		return x.cutLocked(s)
 	}
 	return nil
@@ -193,7 +221,7 @@ func (l *Log) aborted(all []*segment, s *segment, high model.Offset) ([]abortedT
 	if err := state.replay(s, s.base, high, func(t abortedTxn) { x.entries = append(x.entries, t) }); err != nil {
 		return nil, err
 	}
-	x.known, x.inFile = true, 0
+	x.known, x.stale, x.inFile = true, false, 0
 	return x.entries, nil
 }
 
