@@ -55,7 +55,7 @@ func text(o controller.Outcome) *string {
 	return &o.Message
 }
 
-// ids turns broker ids of a request into the model's; nil stays nil.
+// modelIDs turns broker ids of a request into the model's; nil stays nil.
 func modelIDs(ids []int32) []model.BrokerID {
 	if ids == nil {
 		return nil

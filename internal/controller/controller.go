@@ -9,6 +9,7 @@ import (
 
 	"github.com/klamm/klamm/internal/clock"
 	"github.com/klamm/klamm/internal/config"
+	"github.com/klamm/klamm/internal/invariant"
 	"github.com/klamm/klamm/internal/metadata"
 	"github.com/klamm/klamm/internal/model"
 )
@@ -199,8 +200,12 @@ func (c *Controller) settled(term int32, p *proposal, err error) {
 		c.last = nil
 	}
 	if c.inflight == 0 {
-		// Nothing of ours is on its way, so the published image is the end of the log.
-		c.tip = c.o.Log.Image()
+		// Nothing of ours is on its way, so the published image is the end of the log, and if all went well what we thought it would be.
+		img := c.o.Log.Image()
+		if invariant.Expensive() && c.tip != nil {
+			invariant.Check(c.tip.Fingerprint() == img.Fingerprint(), "M3: the image at offset %d is not what the controller decided", img.Offset)
+		}
+		c.tip = img
 		c.resume()
 	}
 }

@@ -37,6 +37,9 @@ func deleteTopics(img *metadata.Image, topics []Topic) ([]metadata.Record, []Del
 	var records []metadata.Record
 	reply := make([]DeletedTopic, 0, len(topics))
 	for _, t := range topics {
+		if t.ByName && names[t.Name] == 0 || !t.ByName && !t.ID.IsZero() && ids[t.ID] == 0 {
+			continue // answered with an earlier mention
+		}
 		out, found := deletable(img, t, names, ids)
 		if found != nil && out.OK() {
 			records = append(records, &metadata.RemoveTopic{TopicID: found.ID})
@@ -44,54 +47,39 @@ func deleteTopics(img *metadata.Image, topics []Topic) ([]metadata.Record, []Del
 		if found != nil {
 			t.Name, t.ID = found.Name, found.ID
 		}
-		if out.Message != answeredAlready {
-			reply = append(reply, DeletedTopic{t, out})
-		}
+		reply = append(reply, DeletedTopic{t, out})
 	}
 	return records, reply
 }
 
-// answeredAlready marks the second mention of a topic, which gets no answer of its own.
-const answeredAlready = "answered already"
-
-// deletable finds the topic and refuses what is named twice, in one form or in both. names and ids count the mentions; a count of 0 was
-// answered.
+// deletable finds the topic and refuses what is named twice, in one form or in both. names and ids count the mentions; it sets to 0 what needs
+// no other answer.
 func deletable(img *metadata.Image, t Topic, names map[string]int, ids map[model.TopicID]int) (Outcome, *metadata.Topic) {
-	if !t.ByName {
-		switch n := ids[t.ID]; {
-		case t.ID.IsZero():
-			return failure(model.InvalidRequest, "Neither topic name nor id were specified."), nil
-		case n == 0:
-			return Outcome{Message: answeredAlready}, nil
-		case n > 1:
-			ids[t.ID] = 0
-			return failure(model.InvalidRequest, "Duplicate topic id."), nil
-		}
-		found := img.TopicByID(t.ID)
-		switch {
-		case found == nil:
-			return Outcome{model.UnknownTopicID, textUnknownTopicID}, nil
-		case names[found.Name] > 0:
-			names[found.Name] = 0
-			return failure(model.InvalidRequest, "The provided topic name maps to an ID that was already supplied."), found
-		}
-		return Outcome{}, found
-	}
-	switch n := names[t.Name]; {
-	case !t.ID.IsZero():
+	switch {
+	case t.ByName && !t.ID.IsZero():
 		return failure(model.InvalidRequest, "You may not specify both topic name and topic id."), nil
-	case n == 0:
-		return Outcome{Message: answeredAlready}, nil
-	case n > 1:
+	case !t.ByName && t.ID.IsZero():
+		return failure(model.InvalidRequest, "Neither topic name nor id were specified."), nil
+	case t.ByName && names[t.Name] > 1:
 		names[t.Name] = 0
 		return failure(model.InvalidRequest, "Duplicate topic name."), nil
+	case !t.ByName && ids[t.ID] > 1:
+		ids[t.ID] = 0
+		return failure(model.InvalidRequest, "Duplicate topic id."), nil
 	}
-	found := img.Topic(t.Name)
+	var found *metadata.Topic
+	if t.ByName {
+		found = img.Topic(t.Name)
+	} else {
+		found = img.TopicByID(t.ID)
+	}
 	switch {
-	case found == nil:
+	case found == nil && t.ByName:
 		return unknownTopic(), nil
-	case ids[found.ID] > 0:
-		ids[found.ID] = 0
+	case found == nil:
+		return Outcome{model.UnknownTopicID, textUnknownTopicID}, nil
+	case t.ByName && ids[found.ID] > 0 || !t.ByName && names[found.Name] > 0:
+		names[found.Name], ids[found.ID] = 0, 0
 		return failure(model.InvalidRequest, "The provided topic name maps to an ID that was already supplied."), found
 	}
 	return Outcome{}, found

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/klamm/klamm/internal/model"
+	"github.com/klamm/klamm/internal/wire"
 )
 
 // history makes random records that fit each other, the way a controller would.
@@ -142,6 +143,9 @@ func state(img *Image) map[string]any {
 
 func same(t *testing.T, what string, got, want *Image) {
 	t.Helper()
+	if got.Fingerprint() != want.Fingerprint() {
+		t.Errorf("%s: another fingerprint", what)
+	}
 	g, w := state(got), state(want)
 	for k := range w {
 		if !reflect.DeepEqual(g[k], w[k]) && !(reflect.ValueOf(g[k]).Kind() == reflect.Slice && reflect.ValueOf(g[k]).Len()+reflect.ValueOf(w[k]).Len() == 0) {
@@ -177,6 +181,9 @@ func TestM4SnapshotAndReplayAreFullReplay(t *testing.T) {
 				t.Fatalf("offset %d: %v", offset, err)
 			}
 			checkDelta(t, h.img, next, delta)
+			if delta.Empty() && h.img.Fingerprint() != next.Fingerprint() && len(batch) > 0 && batch[0].RecordType() != wire.RecordTypeProducerIDs {
+				t.Fatalf("offset %d: something changed and the delta is empty", offset)
+			}
 			h.img = next
 			if err := runs.Add(offset, decoded); err != nil {
 				t.Fatal(err)
