@@ -120,8 +120,9 @@ func (a *app) consumeFrom(ctx context.Context, topics []string, f consumeFlags, 
 		return nil, err
 	}
 	if f.group != "" {
+		run.atEnd = s.Properties["auto.offset.reset"] == "latest"
 		fresh := kgo.NewOffset().AtStart()
-		if s.Properties["auto.offset.reset"] == "latest" {
+		if run.atEnd {
 			fresh = kgo.NewOffset().AtEnd()
 		}
 		opts := []kgo.Opt{kgo.ConsumerGroup(f.group), kgo.ConsumeTopics(topics...), kgo.ConsumeResetOffset(fresh), kgo.AutoCommitMarks(), kgo.BlockRebalanceOnPoll(),

@@ -22,6 +22,7 @@ type consumption struct {
 	count int    // records to print; 0 for no limit
 	exit  bool   // stop at the ends
 	group string // the group read in, if any
+	atEnd bool   // where the group begins in partitions it has no offset for
 
 	mu struct {
 		sync.Mutex
@@ -145,8 +146,11 @@ func matchTopics(ctx context.Context, adm *connect.Cluster, topics []string, asR
 	return out, nil
 }
 
-// assigned notes for --exit what a group member got to read and where that ends.
+// assigned makes what a group member got part of its offsets, and notes for --exit where that ends.
 func (run *consumption) assigned(ctx context.Context, cl *kgo.Client, got map[string][]int32) {
+	if err := connect.CommitStarts(ctx, cl, run.group, got, run.atEnd); err != nil {
+		run.app.note("committing where to begin: %v", err)
+	}
 	if !run.exit {
 		return
 	}

@@ -99,7 +99,7 @@ func consoleConsumer(ctx context.Context, t *tool) error {
 	if err != nil {
 		return err
 	}
-	n := t.consumeLoop(ctx, cl, f)
+	n, err := t.consumeLoop(ctx, cl, f)
 	_ = t.out.Flush()
 	if t.group(s) != "" {
 		leave, cancel := context.WithTimeout(context.Background(), 5*time.Second)
@@ -110,7 +110,10 @@ func consoleConsumer(ctx context.Context, t *tool) error {
 	}
 	cl.CloseAllowingRebalance()
 	t.errorf("Processed a total of %d messages\n", n)
-	return nil
+	if err != nil {
+		t.logError("org.apache.kafka.tools.consumer.ConsoleConsumer", "Unknown error when running consumer: ")
+	}
+	return err
 }
 
 // consumeFrom says what to read. Without --group nothing is committed and nobody shares the partitions, so none is joined; Kafka's tool
@@ -145,7 +148,13 @@ func (t *tool) consumeFrom(s connect.Settings) ([]kgo.Opt, error) {
 		opts = append(opts, kgo.ConsumeTopics(o.value("topic")))
 	}
 	if g := t.group(s); g != "" {
-		opts = append(opts, kgo.ConsumerGroup(g), kgo.AutoCommitMarks(), kgo.BlockRebalanceOnPoll())
+		atEnd := start == kgo.NewOffset().AtEnd()
+		opts = append(opts, kgo.ConsumerGroup(g), kgo.AutoCommitMarks(), kgo.BlockRebalanceOnPoll(),
+			kgo.OnPartitionsAssigned(func(ctx context.Context, cl *kgo.Client, got map[string][]int32) {
+				if err := connect.CommitStarts(ctx, cl, g, got, atEnd); err != nil {
+					t.logError("org.apache.kafka.clients.consumer.KafkaConsumer", "%s", javaText(err))
+				}
+			}))
 		if s.Properties["partition.assignment.strategy"] == "" {
 			opts = append(opts, kgo.Balancers(kgo.RangeBalancer(), kgo.CooperativeStickyBalancer()))
 		}
@@ -161,8 +170,9 @@ func (t *tool) group(s connect.Settings) string {
 	return s.Properties["group.id"]
 }
 
-// consumeLoop prints records until enough have come, none do any more, or the run is interrupted; it returns how many.
-func (t *tool) consumeLoop(ctx context.Context, cl *kgo.Client, f *formatter) int64 {
+// consumeLoop prints records until enough have come, none do any more, or the run is interrupted; it returns how many,
+// and what kept one from being printed.
+func (t *tool) consumeLoop(ctx context.Context, cl *kgo.Client, f *formatter) (int64, error) {
 	limit := int64(-1)
 	if t.opt.has("max-messages") {
 		limit = t.opt.int("max-messages")
@@ -179,11 +189,11 @@ func (t *tool) consumeLoop(ctx context.Context, cl *kgo.Client, f *formatter) in
 		fetches := cl.PollFetches(poll)
 		cancel()
 		if ctx.Err() != nil {
-			return n
+			return n, nil
 		}
 		if err := pollError(fetches); err != nil {
 			t.processingFailed(javaText(err))
-			return n
+			return n, nil
 		}
 		for iter := fetches.RecordIter(); !iter.Done() && (limit < 0 || n < limit); {
 			r := iter.Next()
@@ -195,26 +205,25 @@ func (t *tool) consumeLoop(ctx context.Context, cl *kgo.Client, f *formatter) in
 					t.logError("org.apache.kafka.tools.consumer.ConsoleConsumer", "Error processing message, skipping this message: %s", err)
 					continue
 				}
-				t.processingFailed(err.Error())
-				return n
+				return n, err
 			}
 			if _, err := t.out.Write(buf); err != nil {
 				t.errorf("Unable to write to standard out, closing consumer.\n")
-				return n
+				return n, nil
 			}
 			cl.MarkCommitRecords(r)
 		}
 		if t.out.Flush() != nil {
 			t.errorf("Unable to write to standard out, closing consumer.\n")
-			return n
+			return n, nil
 		}
 		cl.AllowRebalance()
 		if time.Since(last) >= timeout {
 			t.processingFailed("org.apache.kafka.common.errors.TimeoutException")
-			return n
+			return n, nil
 		}
 	}
-	return n
+	return n, nil
 }
 
 func (t *tool) processingFailed(text string) {

@@ -183,7 +183,7 @@ func (t *tool) selectors() ([]selector, error) {
 func parseSelector(s string) (selector, error) {
 	name, partitions, ok := strings.Cut(s, ":")
 	sel := selector{from: 0, to: allPartitions}
-	bad := fmt.Errorf("Invalid rule specification: %s", s) //nolint:staticcheck // Kafka's words
+	bad := fmt.Errorf("org.apache.kafka.tools.TerseException: Invalid rule specification: %s", s) //nolint:staticcheck // Kafka's words
 	if name == "" {
 		name = ".*"
 	}

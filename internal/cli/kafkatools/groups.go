@@ -67,8 +67,12 @@ func groups(ctx context.Context, t *tool) error {
 	}
 	err := t.groupAction(ctx)
 	var u *usageError
-	if err == nil || errors.As(err, &u) {
+	var shift *reset.NotCommittedError
+	switch {
+	case err == nil || errors.As(err, &u):
 		return err
+	case errors.As(err, &shift):
+		return wrong("%s", err)
 	}
 	t.printf("\nError: Executing consumer group command failed due to %s\n", failureText(err))
 	return nil // Kafka's tool ends with 0 here
@@ -76,8 +80,7 @@ func groups(ctx context.Context, t *tool) error {
 
 // failureText is the message where Java throws it directly, and class and message where it comes out of a future.
 func failureText(err error) string {
-	var p *reset.NotCommittedError
-	if errors.As(err, &p) || errors.Is(err, kerr.UnknownTopicOrPartition) {
+	if errors.Is(err, kerr.UnknownTopicOrPartition) {
 		return shortText(err)
 	}
 	return javaText(err)
@@ -280,23 +283,29 @@ func (t *tool) deleteOffsets(ctx context.Context, c *connect.Cluster) error {
 			set.Add(p.Topic, p.Partition)
 		}
 	}
+	head := fmt.Sprintf("Request succeeded for deleting offsets from group %s.", group)
 	if len(set) > 0 {
 		responses, err := c.DeleteOffsets(ctx, group, set)
 		if err != nil {
-			t.printf("Encountered some unknown error: %s\n", javaText(err))
-			return nil
+			head = "\nError: " + shortText(err)
 		}
 		for _, topic := range set.Sorted() {
 			for _, p := range topic.Partitions {
 				r := row{topic.Topic, fmt.Sprint(p), "Successful"}
-				if err, _ := responses.Lookup(topic.Topic, p); err != nil {
-					r.status = "Error: " + javaText(err)
+				failure := err
+				if failure == nil {
+					if failure, _ = responses.Lookup(topic.Topic, p); failure != nil {
+						head = "\nError: Encountered some partition-level error, see the follow-up details."
+					}
+				}
+				if failure != nil {
+					r.status = "Error: " + javaText(failure)
 				}
 				rows = append(rows, r)
 			}
 		}
 	}
-	t.printf("Request succeeded for deleting offsets from group %s.\n\n%-15s %-10s %-15s\n", group, "TOPIC", "PARTITION", "STATUS")
+	t.printf("%s\n\n%-15s %-10s %-15s\n", head, "TOPIC", "PARTITION", "STATUS")
 	for _, r := range rows {
 		t.printf("%-15s %-10s %-15s\n", r.topic, r.partition, r.status)
 	}

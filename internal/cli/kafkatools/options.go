@@ -76,7 +76,7 @@ type options struct {
 	order []string // names in the order they were given
 }
 
-// parseOptions reads flags as Kafka's tools do: --name value or --name=value, any unambiguous beginning of a name, everything repeatable.
+// parseOptions reads flags as Kafka's tools do: --name value or --name=value, whole names only, everything repeatable.
 func parseOptions(known []option, args []string) (*options, error) {
 	o := &options{known: map[string]option{}, given: map[string][]string{}}
 	for _, k := range append(known, common()...) {
@@ -107,7 +107,7 @@ func parseOptions(known []option, args []string) (*options, error) {
 			o.given[k.name] = append(o.given[k.name], "")
 			continue
 		default:
-			return nil, fmt.Errorf("Option %s requires an argument", strings.Join(k.aliases(), "/")) //nolint:staticcheck // Kafka's words
+			return nil, fmt.Errorf("Option %s requires an argument", k.name) //nolint:staticcheck // Kafka's words
 		}
 		if err := k.check(value); err != nil {
 			return nil, err
@@ -120,8 +120,6 @@ func parseOptions(known []option, args []string) (*options, error) {
 	}
 	return o, o.complete()
 }
-
-func (k option) aliases() []string { return []string{k.name} }
 
 func (o *options) complete() error {
 	if o.has("help") || o.has("version") {
@@ -144,20 +142,7 @@ func (o *options) find(name string) (option, error) {
 	if k, ok := o.known[name]; ok {
 		return k, nil
 	}
-	var found []string
-	for n := range o.known {
-		if strings.HasPrefix(n, name) {
-			found = append(found, n)
-		}
-	}
-	slices.Sort(found)
-	switch len(found) {
-	case 1:
-		return o.known[found[0]], nil
-	case 0:
-		return option{}, fmt.Errorf("%s is not a recognized option", name)
-	}
-	return option{}, fmt.Errorf("%s is not a recognized option: it could be any of %s", name, strings.Join(found, ", "))
+	return option{}, fmt.Errorf("%s is not a recognized option", name)
 }
 
 func (k option) check(value string) error {

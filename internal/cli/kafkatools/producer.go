@@ -55,7 +55,7 @@ func consoleProducer(ctx context.Context, t *tool) error {
 		{"property", "reader-property"}, {"producer-property", "command-property"}, {"producer.config", "command-config"}, {"max-partition-memory-bytes", "batch-size"},
 	} {
 		if t.opt.has(d.old) {
-			t.warn("Warning: --%s is deprecated and will be removed in a future version. Use --%s instead.", d.old, d.new)
+			t.printf("Warning: --%s is deprecated and will be removed in a future version. Use --%s instead.\n", d.old, d.new)
 		}
 	}
 	if err := t.opt.need("topic"); err != nil {

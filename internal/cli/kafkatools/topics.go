@@ -150,13 +150,13 @@ func (t *tool) createTopic(ctx context.Context, c *connect.Cluster) error {
 	topic.Topic, topic.NumPartitions, topic.ReplicationFactor = name, -1, -1
 	if t.opt.has("partitions") {
 		if topic.NumPartitions = int32(t.opt.int("partitions")); topic.NumPartitions < 1 {
-			return bare("The partitions must be greater than 0")
+			return errors.New("The partitions must be greater than 0") //nolint:staticcheck // Kafka's words
 		}
 	}
 	if t.opt.has("replication-factor") {
 		n := t.opt.int("replication-factor")
 		if n < 1 || n > 32767 {
-			return bare("The replication factor must be between 1 and 32767 inclusive")
+			return errors.New("The replication factor must be between 1 and 32767 inclusive") //nolint:staticcheck // Kafka's words
 		}
 		topic.ReplicationFactor = int16(n)
 	}
@@ -170,7 +170,7 @@ func (t *tool) createTopic(ctx context.Context, c *connect.Cluster) error {
 	for _, kv := range t.opt.values("config") {
 		k, v, ok := strings.Cut(kv, "=")
 		if !ok {
-			return bare("requirement failed: Invalid topic config: all configs to be added must be in the format \"key=val\".")
+			return errors.New(`requirement failed: Invalid topic config: all configs to be added must be in the format "key=val".`)
 		}
 		cfg := kmsg.NewCreateTopicsRequestTopicConfig()
 		cfg.Name, cfg.Value = strings.TrimSpace(k), new(strings.Trim(v, " []"))
@@ -272,9 +272,7 @@ func (t *tool) listTopics(ctx context.Context, c *connect.Cluster) error {
 	if err != nil {
 		return err
 	}
-	for _, n := range names {
-		t.printf("%s\n", n)
-	}
+	t.printf("%s\n", strings.Join(names, "\n"))
 	return nil
 }
 

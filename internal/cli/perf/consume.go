@@ -65,6 +65,9 @@ func (c Consumed) numbers() string {
 		c.Joining.Milliseconds(), fetch.Milliseconds(), mb/fetch.Seconds(), float64(c.Records)/fetch.Seconds())
 }
 
+// pollAtMost is how many records are taken at a time: max.poll.records of Java's consumer.
+const pollAtMost = 500
+
 // Consume reads until Records have come or nothing does any more.
 func Consume(ctx context.Context, o ConsumeOptions) (Consumed, error) {
 	c := Consumed{Begun: time.Now()}
@@ -86,7 +89,7 @@ func Consume(ctx context.Context, o ConsumeOptions) (Consumed, error) {
 	last, mark := time.Now(), c
 	for c.Records < o.Records {
 		poll, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
-		fetches := cl.PollFetches(poll)
+		fetches := cl.PollRecords(poll, int(min(o.Records-c.Records, pollAtMost)))
 		cancel()
 		if err := fatal(ctx, fetches); err != nil {
 			return c, err
