@@ -25,6 +25,7 @@ func rooms() map[string][]string {
 
 		// Floor 3: edges.
 		"internal/client": {"internal/model", "internal/wire", "internal/clock"},
+		"internal/fetcher": {"internal/model", "internal/wire", "internal/batch", "internal/commitlog", "internal/replication", "internal/metadata", "internal/client", "internal/clock"},
 		"internal/quorum": {"internal/model", "internal/wire", "internal/batch", "internal/commitlog", "internal/metadata", "internal/clock", "internal/vfs", "internal/invariant"},
 		"internal/server": {"internal/model", "internal/wire", "internal/clock"},
 		"internal/api": {"internal/model", "internal/wire", "internal/batch", "internal/config", "internal/metadata", "internal/controller", "internal/quorum",

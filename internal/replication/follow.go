@@ -1,6 +1,8 @@
 package replication
 
 import (
+	"slices"
+
 	"github.com/klamm/klamm/internal/commitlog"
 	"github.com/klamm/klamm/internal/model"
 )
@@ -95,4 +97,60 @@ func (p *Partition) followsLocked(epoch model.LeaderEpoch) error {
 		return &Error{p.tp, ErrUnknownLeaderEpoch}
 	}
 	return nil
+}
+
+// StartOver empties the log and lets it begin at a leader's log start: the follower asked for what the leader no longer has.
+func (p *Partition) StartOver(current model.LeaderEpoch, at model.Offset) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := p.followsLocked(current); err != nil {
+		return err
+	}
+	if at < 0 || at <= p.log.End() && at >= p.log.Start() {
+		// Our offset lies behind the leader's end: the next fetch finds out by epochs where the logs part.
+		return &Error{p.tp, ErrUnknownLeaderEpoch}
+	}
+	if err := p.log.TruncateFullyTo(at); err != nil {
+		return err
+	}
+	p.mu.startedOver(at)
+	p.hw.Store(int64(at))
+	p.log.SetHighWatermark(at)
+	return nil
+}
+
+// AwaitSynced calls w.Wake(slot, nil) once what is in the log now is durable, and asks for that. Where the topic does not want to wait for the
+// disk it does so at once. With an error when the replica fails or is told of another leader first.
+func (p *Partition) AwaitSynced(w Waiter, slot int) {
+	p.mu.Lock()
+	p.refreshLocked()
+	switch {
+	case p.failed.Load() != nil:
+		err := p.failed.Load()
+		p.mu.Unlock()
+		w.Wake(slot, err)
+	case p.mu.durability == commitlog.PageCache || p.mu.durable >= p.mu.end:
+		p.mu.Unlock()
+		w.Wake(slot, nil)
+	default:
+		p.mu.syncs = append(p.mu.syncs, ackWait{offset: p.mu.end, waiter: w, slot: slot})
+		p.mu.Unlock()
+		p.log.Commit()
+	}
+}
+
+// takeSyncsLocked removes the waits that a durable end settles; all of them when failed.
+func (p *Partition) takeSyncsLocked(durable model.Offset) []ackWait {
+	if len(p.mu.syncs) == 0 {
+		return nil
+	}
+	var out []ackWait
+	p.mu.syncs = slices.DeleteFunc(p.mu.syncs, func(a ackWait) bool {
+		if a.offset > durable {
+			return false
+		}
+		out = append(out, a)
+		return true
+	})
+	return out
 }

@@ -61,6 +61,8 @@ type Partition struct {
 		state
 		acks ackQueue
 		data dataList
+		// syncs are followers' waits for the disk.
+		syncs []ackWait
 	}
 }
 
@@ -161,7 +163,11 @@ func (p *Partition) Fail(cause error) {
 func (p *Partition) OnDurable(end model.Offset) {
 	p.mu.Lock()
 	p.mu.synced(end)
+	syncs := p.takeSyncsLocked(end)
 	p.unlockAndWake(false)
+	for _, a := range syncs {
+		a.waiter.Wake(a.slot, nil)
+	}
 }
 
 // ISRRefused tells that the controller refused the ISR proposed at this partition epoch.
@@ -272,6 +278,7 @@ func (p *Partition) unlockAndWake(grown bool) {
 func (p *Partition) unlockAndFail(err error) {
 	acks := make([]ackWait, p.mu.acks.n)
 	p.mu.acks.popUpTo(endOfTime, acks)
+	acks = append(acks, p.takeSyncsLocked(endOfTime)...)
 	var data []dataWait
 	for i := range p.mu.data.waits {
 		if w := p.mu.data.waits[i]; w.waiter != nil {

@@ -50,3 +50,6 @@ func (s *state) truncated(end, durable model.Offset) (below bool) {
 	s.hw = end
 	return true
 }
+
+// startedOver notes that the log was emptied and begins at an offset.
+func (s *state) startedOver(at model.Offset) { s.start, s.end, s.durable, s.hw = at, at, at, at }
