@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
+	"net"
 	"slices"
 	"sync"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	"github.com/klamm/klamm/internal/controller"
 	"github.com/klamm/klamm/internal/metadata"
 	"github.com/klamm/klamm/internal/model"
+	"github.com/klamm/klamm/internal/server"
 )
 
 // rigLog is a metadata log of one that commits at once into the rig's image.
@@ -41,18 +43,41 @@ func (l *rigLog) Image() *metadata.Image { return l.r.image.Load() }
 
 func (l *rigLog) Watch(lead func(int32), _ func()) { lead(1) }
 
-// adminRig is a rig with a controller.
-func adminRig(t *testing.T) *rig {
+// adminRig is a rig with a controller, behind a server of its own: options must not change once requests may come.
+func adminRig(t *testing.T, change ...func(*Options)) *rig {
 	t.Helper()
 	r := newRig(t)
 	for _, f := range metadata.SupportedFeatures() {
 		r.apply(&metadata.FeatureLevel{Name: f.Name, Level: f.Max})
 	}
-	r.api.LogLevel = &slog.LevelVar{}
-	r.api.Controller = controller.New(controller.Options{
-		Me: me, Log: &rigLog{r: r}, Clock: clock.Real(), Logger: slog.New(slog.DiscardHandler), Random: rand.Reader, Resolver: r.api.Resolver,
+	o := r.api.Options
+	o.LogLevel = &slog.LevelVar{}
+	o.Controller = controller.New(controller.Options{
+		Me: me, Log: &rigLog{r: r}, Clock: clock.Real(), Logger: o.Logger, Random: rand.Reader, Resolver: o.Resolver,
 	})
-	t.Cleanup(r.api.Controller.Close)
+	for _, f := range change {
+		f(&o)
+	}
+	r.api = New(t.Context(), o)
+	s := server.New(server.Options{Handler: r.api, Clock: clock.Real(), Logger: o.Logger})
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.addr = ln.Addr().String()
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		if err := s.Serve(ln, server.Listener{Name: "PLAINTEXT"}); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		serving.Wait()
+		o.Controller.Close()
+	})
 	return r
 }
 
@@ -389,8 +414,7 @@ func TestLogDirsAreDescribed(t *testing.T) {
 		{Path: "/good", Total: 100, Free: 40, Logs: []LogSize{{TP: model.TopicPartition{Topic: "b", Partition: 1}, Size: 7}, {TP: model.TopicPartition{Topic: "a"}, Size: 3}, {TP: model.TopicPartition{Topic: "b"}, Size: 5}}},
 		{Path: "/bad", Offline: true},
 	}
-	r := adminRig(t)
-	r.api.Partitions = dirsOnly{r, dirs}
+	r := adminRig(t, func(o *Options) { o.Partitions = dirsOnly{o.Partitions, dirs} })
 	c := r.dial()
 	for version := int16(0); version <= 4; version++ {
 		got := ask[*kmsg.DescribeLogDirsResponse](c, at(kmsg.NewPtrDescribeLogDirsRequest(), version))
@@ -409,9 +433,9 @@ func TestLogDirsAreDescribed(t *testing.T) {
 	}
 }
 
-// dirsOnly is a rig whose directories are made up.
+// dirsOnly makes the directories up.
 type dirsOnly struct {
-	*rig
+	Partitions
 	dirs []LogDir
 }
 
