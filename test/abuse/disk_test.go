@@ -14,6 +14,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/klamm/klamm/test/process"
 )
@@ -134,6 +135,53 @@ func TestDiskFull(t *testing.T) {
 	if err := node.Terminate(20 * time.Second); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestRestartOnFullDisk kills the process on a full disk and starts it again: it must come up and let what is there be read, and write
+// again once there is room.
+func TestRestartOnFullDisk(t *testing.T) {
+	dir := smallDisk(t, 192)
+	data := filepath.Join(dir, "data")
+	node := process.Start(t, data, "")
+	tg := &target{addr: node.Kafka, node: node}
+	topic := fresh(t)
+	tg.createTopic(t, topic, 1, nil)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cl := tg.client(t, kgo.DefaultProduceTopic(topic))
+	for i := range 50 {
+		if err := cl.ProduceSync(ctx, &kgo.Record{Key: []byte(strconv.Itoa(i)), Value: make([]byte, 1000)}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	free := fill(t, dir)
+	c := tg.dial(t)
+	create := kmsg.NewPtrCreateTopicsRequest()
+	create.Version, create.TimeoutMillis = 6, 5_000
+	rt := kmsg.NewCreateTopicsRequestTopic()
+	rt.Topic, rt.NumPartitions, rt.ReplicationFactor = topic+"-2", 10, 1
+	create.Topics = append(create.Topics, rt)
+	code := c.mustAsk(t, create).(*kmsg.CreateTopicsResponse).Topics[0].ErrorCode
+	t.Logf("create a topic on a full disk: %v", kerr.ErrorForCode(code))
+
+	node.Kill()
+	node, err := process.TryStart(process.Binary(t), data, node.Kafka)
+	if err != nil {
+		t.Fatalf("restart on a full disk: %v", err)
+	}
+	t.Cleanup(node.Kill)
+	tg.node = node
+	if got := tg.read(t, topic, 50); got != 50 {
+		t.Errorf("%d of 50 records can be read after a restart on a full disk", got)
+	}
+	free()
+	if err := cl.ProduceSync(ctx, &kgo.Record{Key: []byte("50")}).FirstErr(); err != nil {
+		t.Errorf("with room again: %v", err)
+	}
+	if got := tg.read(t, topic, 51); got != 51 {
+		t.Errorf("%d of 51 records are there in the end", got)
+	}
+	tg.checkAlive(t)
 }
 
 // bigBatch is one record of 100 kB.
