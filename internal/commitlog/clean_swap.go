@@ -139,6 +139,9 @@ func (o *cleaned) swap(group []*segment, truncations uint64) error {
 		!slices.Equal(v.segments[at:at+len(group)], group) {
 		return errors.Join(errChanged, o.drop())
 	}
+	if err := s.storeCleanedAborts(); err != nil {
+		return errors.Join(l.failed(err), o.drop())
+	}
 	swap := l.file(s.base, logSuffix+swapSuffix)
 	if err := fsys.Rename(l.file(s.base, logSuffix+cleanedSuffix), swap); err != nil {
 		return errors.Join(l.failed(err), o.drop())
@@ -168,7 +171,7 @@ func (o *cleaned) swap(group []*segment, truncations uint64) error {
 // replacedSuffixes are the files that go with a segment. The snapshot of the first stays: it is that of the new segment.
 func replacedSuffixes(first bool) []string {
 	if first {
-		return []string{indexSuffix, timeSuffix, txnSuffix}
+		return []string{indexSuffix, timeSuffix}
 	}
 	return []string{logSuffix, indexSuffix, timeSuffix, txnSuffix, snapshotSuffix}
 }
@@ -204,27 +207,39 @@ func (s *segment) storeCleanedIndex() error {
 	x := &s.index
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	var offsets, times, aborts []byte
+	var offsets, times []byte
 	for _, e := range x.offsets {
 		offsets = e.append(offsets)
 	}
 	for _, e := range x.times {
 		times = e.append(times)
 	}
-	s.aborts.mu.Lock()
-	defer s.aborts.mu.Unlock()
-	for i := range s.aborts.entries {
-		aborts = s.aborts.entries[i].append(aborts)
-	}
-	for suffix, b := range map[string][]byte{indexSuffix: offsets, timeSuffix: times, txnSuffix: aborts} {
-		if suffix == txnSuffix && len(b) == 0 {
-			continue
-		}
+	for suffix, b := range map[string][]byte{indexSuffix: offsets, timeSuffix: times} {
 		if err := vfs.WriteFile(s.env.FS, s.file(s.base, suffix), b, filePerm); err != nil {
 			return err
 		}
 	}
 	x.offsetsInFile, x.timesInFile, x.offsets, x.times = len(x.offsets), len(x.times), nil, nil
-	s.aborts.inFile = len(s.aborts.entries)
 	return nil
+}
+
+// storeCleanedAborts writes the transaction index of a new segment before it takes its place: a missing one means that nothing was aborted,
+// and nobody would derive it. Until then it is as good for the old segment: it may speak of markers behind that, which are not looked at, and
+// not of those whose transactions have no records.
+func (s *segment) storeCleanedAborts() error {
+	x := &s.aborts
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	name := s.file(s.base, txnSuffix)
+	if len(x.entries) == 0 {
+		if _, err := s.env.FS.Stat(name); notExist(err) {
+			return nil
+		}
+	}
+	var b []byte
+	for i := range x.entries {
+		b = x.entries[i].append(b)
+	}
+	x.inFile = len(x.entries)
+	return vfs.WriteFile(s.env.FS, name, b, filePerm)
 }

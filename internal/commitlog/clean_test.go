@@ -54,6 +54,9 @@ func (w *world) roll(l *Log) {
 	w.t.Helper()
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.segments.Load().active().base == l.End() {
+		return // it is empty
+	}
 	if _, err := l.prepareLocked(l.segments.Load().active()); err != nil {
 		w.t.Fatal(err)
 	}

@@ -261,7 +261,9 @@ func (r *recovery) finishSwaps(names []string) ([]string, error) {
 		}
 		for _, other := range names {
 			b, sfx, ok := parseSegmentFile(other)
-			if ok && b >= base && b < next && (sfx == logSuffix || sfx == indexSuffix || sfx == timeSuffix || sfx == txnSuffix) {
+			// The transaction index of the first is that of the result already.
+			replaced := sfx == logSuffix || sfx == indexSuffix || sfx == timeSuffix || (sfx == txnSuffix && b > base)
+			if ok && b >= base && b < next && replaced {
 				if err := r.removeFile(r.path + "/" + other); err != nil {
 					return nil, err
 				}

@@ -192,6 +192,10 @@ func (r *recovery) scanSegment(s *segment, b span, next model.Offset) (model.Off
 		if err := r.failed(f.Truncate(good)); err != nil {
 			return 0, err
 		}
+		// The next start must not find those bytes in a segment that has been sealed meanwhile.
+		if err := r.syncFailed(f.SyncData()); err != nil {
+			return 0, err
+		}
 		r.mu.names.add()
 	}
 	s.size.Store(good)
@@ -241,6 +245,6 @@ func (r *recovery) deriveEpochs(s *segment) error {
 			return false
 		}
 		r.mu.epochs.assign(sc.h.LeaderEpoch, sc.h.BaseOffset)
-		return true
+		return sc.h.NextOffset() < r.left.recoveryPoint // a torn tail behind it is no damage
 	})
 }

@@ -160,18 +160,26 @@ func (x *abortIndex) cutLocked(s *segment) error {
 	return s.failed(err)
 }
 
-// storeLocked appends what is in memory to the file and cuts what stood there beyond.
+// storeLocked appends what is in memory to the file and cuts what stood there beyond. A file that was derived anew is replaced in one step:
+// half of it would not be known to be half.
 func (x *abortIndex) storeLocked(s *segment) error {
 	if !x.known || x.inFile == len(x.entries) {
 		return nil
 	}
-	f, err := s.env.FS.OpenFile(s.file(s.base, txnSuffix), openCreate, filePerm)
-	if err != nil {
-		return s.failed(err)
-	}
 	var b []byte
 	for i := x.inFile; i < len(x.entries); i++ {
 		b = x.entries[i].append(b)
+	}
+	if x.inFile == 0 {
+		err := vfs.WriteFile(s.env.FS, s.file(s.base, txnSuffix), b, filePerm)
+		if err == nil {
+			x.inFile = len(x.entries)
+		}
+		return s.failed(err)
+	}
+	f, err := s.env.FS.OpenFile(s.file(s.base, txnSuffix), openCreate, filePerm)
+	if err != nil {
+		return s.failed(err)
 	}
 	at := int64(x.inFile) * txnEntrySize
 	if err = f.Truncate(at); err == nil {
