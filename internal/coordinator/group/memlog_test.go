@@ -7,14 +7,46 @@ import (
 	"github.com/klamm/klamm/internal/model"
 )
 
-// memLog is a partition in memory. gate, when set, holds up reads; commits come at once.
+// memLog is a partition in memory. gate, when set, holds up reads; commits come at once, or, when slow, with the next call of commit.
 type memLog struct {
 	gate chan struct{}
+	slow bool
 	mu   struct {
 		sync.Mutex
 		batches [][]byte
 		end     model.Offset
+		high    model.Offset
+		waiting []func(error)
 		refuse  error
+	}
+}
+
+// commit makes everything appended so far committed.
+func (l *memLog) commit() {
+	l.mu.Lock()
+	waiting := l.mu.waiting
+	l.mu.waiting, l.mu.high = nil, l.mu.end
+	l.mu.Unlock()
+	for _, tell := range waiting {
+		tell(nil)
+	}
+}
+
+// truncate loses what is not committed, as a new leader makes an old one do.
+func (l *memLog) truncate() {
+	l.mu.Lock()
+	waiting := l.mu.waiting
+	l.mu.waiting, l.mu.end = nil, l.mu.high
+	for n := len(l.mu.batches); n > 0; n-- {
+		if h, _ := batch.ParseHeader(l.mu.batches[n-1]); h.NextOffset() <= l.mu.high {
+			l.mu.batches = l.mu.batches[:n]
+			break
+		}
+		l.mu.batches = l.mu.batches[:n-1]
+	}
+	l.mu.Unlock()
+	for _, tell := range waiting {
+		tell(model.NotLeaderOrFollower)
 	}
 }
 
@@ -33,8 +65,11 @@ func (l *memLog) Append(b []byte, epoch model.LeaderEpoch, committed func(error)
 	}
 	l.mu.batches = append(l.mu.batches, own)
 	l.mu.end = h.NextOffset()
+	l.mu.waiting = append(l.mu.waiting, committed)
 	l.mu.Unlock()
-	committed(nil)
+	if !l.slow {
+		l.commit()
+	}
 	return base, nil
 }
 
@@ -61,6 +96,7 @@ func (l *memLog) Bounds() (model.Offset, model.Offset) {
 }
 
 func (l *memLog) HighWatermark() model.Offset {
-	_, end := l.Bounds()
-	return end
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.mu.high
 }

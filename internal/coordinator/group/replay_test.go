@@ -113,3 +113,26 @@ func TestUnknownRecordsAreLeftAlone(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkLoad replays commits of a few groups over and over, as a partition looks before it is compacted.
+func BenchmarkLoad(b *testing.B) {
+	var keys, values [][]byte
+	for g := range 100 {
+		for p := range 100 {
+			c := committed{offset: 12345, leaderEpoch: 3, committedMs: 1, expireMs: -1, topicID: [16]byte{1}}
+			keys = append(keys, offsetKey("group-"+string(rune('a'+g%26))+string(rune('a'+g/26)), "a-topic-of-ordinary-length", int32(p)))
+			values = append(values, appendOffsetValue(nil, &c))
+		}
+	}
+	s := newRig().fresh()
+	b.ReportAllocs()
+	i := 0
+	for b.Loop() {
+		if err := s.Replay(keys[i], values[i]); err != nil {
+			b.Fatal(err)
+		}
+		if i++; i == len(keys) {
+			i = 0
+		}
+	}
+}

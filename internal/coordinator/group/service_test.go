@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -277,6 +279,89 @@ func TestRebalanceThroughTheService(t *testing.T) {
 	if res := h.Delete(ctx, []string{"g", "none"}); res[0].ErrorCode != model.NonEmptyGroup || res[1].ErrorCode != model.GroupIDNotFound {
 		t.Fatalf("%+v", res)
 	}
+}
+
+// TestOffsetsUnderLeaderChanges (G1): many clients commit and read while the log commits late, refuses appends, and loses its uncommitted
+// tail to new leaders. What was acknowledged stays, and what was read once was committed: each client's view only grows.
+func TestOffsetsUnderLeaderChanges(t *testing.T) {
+	h := newHouse(t, 1)
+	h.Resigned(0, 2)
+	log := &memLog{slow: true}
+	h.Elected(0, 3, log)
+	stop := make(chan struct{})
+	var clients, chaos sync.WaitGroup
+	var acked atomic.Int64
+	for i := range 8 {
+		clients.Go(func() {
+			group := fmt.Sprint("g", i)
+			seen := int64(-1)
+			for next := int64(0); ; next++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if h.commit(group, next) == model.None {
+					acked.Add(1)
+					seen = next
+				}
+				if got, code := h.fetch(group); code == model.None {
+					if got < seen {
+						t.Errorf("%s is at %d after %d", group, got, seen)
+						return
+					}
+					seen = got
+				}
+			}
+		})
+	}
+	chaos.Go(func() {
+		rng := rand.New(rand.NewPCG(7, 7))
+		for epoch := model.LeaderEpoch(4); epoch < 60; {
+			for range rng.IntN(20) {
+				log.commit()
+				time.Sleep(50 * time.Microsecond)
+				h.clock.Advance(10 * time.Millisecond) // of shards that wait for the high watermark
+			}
+			log.mu.Lock()
+			log.mu.refuse = nil
+			if rng.IntN(3) == 0 {
+				log.mu.refuse = model.KafkaStorageError
+			}
+			log.mu.Unlock()
+			if rng.IntN(3) == 0 {
+				h.Resigned(0, epoch)
+				log.truncate()
+				h.Elected(0, epoch+1, log)
+				epoch += 2
+			}
+		}
+		close(stop)
+		done := h.idle(&clients)
+		for {
+			select {
+			case <-done:
+				return
+			case <-time.After(time.Millisecond):
+				log.commit()
+				h.clock.Advance(10 * time.Millisecond)
+			}
+		}
+	})
+	chaos.Wait()
+	if acked.Load() < 100 {
+		t.Errorf("only %d commits were acknowledged: the test tests nothing", acked.Load())
+	}
+}
+
+// idle is closed when wg is done.
+func (h *house) idle(wg *sync.WaitGroup) <-chan struct{} {
+	done := make(chan struct{})
+	go func() {
+		wg.Wait()
+		close(done)
+	}()
+	return done
 }
 
 func BenchmarkCommitOffsets(b *testing.B) {
