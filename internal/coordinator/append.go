@@ -176,14 +176,18 @@ func (s *Shard[M]) park(replies []Reply) {
 		return
 	}
 	s.mu.Lock()
-	if n := len(s.mu.flights); n > 0 {
+	var err error
+	switch n := len(s.mu.flights); {
+	case s.mu.broken:
+		err = model.CoordinatorNotAvailable // what was decided may rest on the append that has just failed to commit
+	case n > 0:
 		last := s.mu.flights[n-1]
 		last.replies = append(last.replies, replies...)
 		s.mu.Unlock()
 		return
 	}
 	s.mu.Unlock()
-	deliver(replies, nil)
+	deliver(replies, err)
 }
 
 // land is the log's word about an append. An error means that what was replayed into the machine may not be what the partition ends

@@ -306,6 +306,26 @@ func TestFailedCommitLoadsAgain(t *testing.T) {
 	b.want("a", 1)
 }
 
+// TestNoAnswerFromAFailedCommit: a step may be under way, with what it read from an append, when that append fails to commit. Its answer
+// must not slip out because nothing is in flight any more.
+func TestNoAnswerFromAFailedCommit(t *testing.T) {
+	log := &memLog{}
+	log.mu.manual = true
+	b := newBench(t, log)
+	flying := b.set("a", 1)
+	b.open(flying)
+	done := make(chan error, 1)
+	b.shard.Submit(&ask{done: done, alone: true, step: func(m *tally, _ time.Time) Step {
+		if m.values["a"] != 1 {
+			t.Error("the append was not replayed")
+		}
+		log.land(1, errDisk)
+		return Step{Replies: []Reply{answer{to: done}}}
+	}})
+	b.wantErr(flying, errDisk)
+	b.wantErr(done, model.CoordinatorNotAvailable)
+}
+
 func TestStopAnswersEverything(t *testing.T) {
 	log := &memLog{}
 	log.mu.manual = true

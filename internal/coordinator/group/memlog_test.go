@@ -18,6 +18,7 @@ type memLog struct {
 		high    model.Offset
 		waiting []func(error)
 		refuse  error
+		epoch   model.LeaderEpoch // the oldest that may append
 	}
 }
 
@@ -32,9 +33,10 @@ func (l *memLog) commit() {
 	}
 }
 
-// truncate loses what is not committed, as a new leader makes an old one do.
-func (l *memLog) truncate() {
+// truncate begins a leader epoch and loses what is not committed before it.
+func (l *memLog) truncate(epoch model.LeaderEpoch) {
 	l.mu.Lock()
+	l.mu.epoch = epoch
 	waiting := l.mu.waiting
 	l.mu.waiting, l.mu.end = nil, l.mu.high
 	for n := len(l.mu.batches); n > 0; n-- {
@@ -55,6 +57,10 @@ func (l *memLog) Append(b []byte, epoch model.LeaderEpoch, committed func(error)
 	if l.mu.refuse != nil {
 		defer l.mu.Unlock()
 		return 0, l.mu.refuse
+	}
+	if epoch < l.mu.epoch {
+		defer l.mu.Unlock()
+		return 0, model.FencedLeaderEpoch
 	}
 	own := append([]byte(nil), b...)
 	base := l.mu.end

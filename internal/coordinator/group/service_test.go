@@ -291,27 +291,37 @@ func TestOffsetsUnderLeaderChanges(t *testing.T) {
 	stop := make(chan struct{})
 	var clients, chaos sync.WaitGroup
 	var acked atomic.Int64
+	running := func() bool {
+		select {
+		case <-stop:
+			return false
+		default:
+			return true
+		}
+	}
+	// grows reads the group and complains when it has gone back.
+	grows := func(group string, seen int64) int64 {
+		got, code := h.fetch(group)
+		if code == model.None && got < seen {
+			t.Errorf("%s is at %d after %d", group, got, seen)
+		}
+		return max(got, seen)
+	}
 	for i := range 8 {
+		group := fmt.Sprint("g", i)
 		clients.Go(func() {
-			group := fmt.Sprint("g", i)
 			seen := int64(-1)
-			for next := int64(0); ; next++ {
-				select {
-				case <-stop:
-					return
-				default:
-				}
+			for next := int64(0); running(); next++ {
 				if h.commit(group, next) == model.None {
 					acked.Add(1)
 					seen = next
 				}
-				if got, code := h.fetch(group); code == model.None {
-					if got < seen {
-						t.Errorf("%s is at %d after %d", group, got, seen)
-						return
-					}
-					seen = got
-				}
+				seen = grows(group, seen)
+			}
+		})
+		clients.Go(func() {
+			for seen := int64(-1); running(); {
+				seen = grows(group, seen)
 			}
 		})
 	}
@@ -330,8 +340,8 @@ func TestOffsetsUnderLeaderChanges(t *testing.T) {
 			}
 			log.mu.Unlock()
 			if rng.IntN(3) == 0 {
+				log.truncate(epoch + 1)
 				h.Resigned(0, epoch)
-				log.truncate()
 				h.Elected(0, epoch+1, log)
 				epoch += 2
 			}
