@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -88,13 +89,22 @@ func dataDirs(static *config.Static) []string {
 			var dirs []string
 			for d := range strings.SplitSeq(static.String(key), ",") {
 				if d = strings.TrimSpace(d); d != "" {
-					dirs = append(dirs, d)
+					dirs = append(dirs, absolute(d))
 				}
 			}
 			return dirs
 		}
 	}
-	return []string{defaultData}
+	return []string{absolute(defaultData)}
+}
+
+// absolute is the path as DescribeLogDirs and reassignment files show it: tools match these across processes.
+func absolute(dir string) string {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return dir
+	}
+	return abs
 }
 
 // open reports that a host lets others than this machine in.
