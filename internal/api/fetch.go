@@ -23,11 +23,7 @@ type fetchCall struct {
 	version int16
 	resumed bool // on a goroutine of its own by now
 
-	minBytes, maxBytes int
-	isolation          replication.Isolation
-	deadline           time.Time
-	replica            model.BrokerID
-	replicaEpoch       model.BrokerEpoch
+	fetchTerms
 
 	session     *session
 	incremental bool
@@ -41,6 +37,15 @@ type fetchCall struct {
 	hurried atomic.Bool
 	timer   clock.Timer
 	waited  []fetchWait
+}
+
+// fetchTerms are what the client asks for all partitions together.
+type fetchTerms struct {
+	minBytes, maxBytes int
+	isolation          replication.Isolation
+	deadline           time.Time
+	replica            model.BrokerID // negative for consumers
+	replicaEpoch       model.BrokerEpoch
 }
 
 // fetchResult is what one partition gave.
