@@ -48,7 +48,7 @@ type FoundLog struct {
 // OpenDir locks the directory, checks whose it is and reads its checkpoints. It opens no log. vfs.ErrLocked, ErrWrongDirectory.
 func OpenDir(env Env, o DirOptions) (*Dir, error) {
 	o = o.withDefaults()
-	if err := env.FS.MkdirAll(o.Path, dirPerm); err != nil {
+	if err := makeDir(env.FS, o.Path); err != nil {
 		return nil, err
 	}
 	lock, err := env.FS.Lock(o.Path + "/" + lockFile)

@@ -42,6 +42,30 @@ func (b *leftBehind) keepOnly(found []FoundLog) {
 	}
 }
 
+// makeDir makes the data directory, and with it the names of all directories it made durable.
+func makeDir(fsys vfs.FS, dir string) error {
+	var missing []string
+	for at := path.Clean(dir); ; at = path.Dir(at) {
+		_, err := fsys.Stat(at)
+		if err == nil {
+			break
+		}
+		if !notExist(err) {
+			return err
+		}
+		missing = append(missing, path.Dir(at))
+	}
+	if err := fsys.MkdirAll(dir, dirPerm); err != nil {
+		return err
+	}
+	for _, parent := range missing {
+		if err := fsys.SyncDir(parent); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // readAll reads everything that OpenDir has to know, and takes away the marks of a clean shutdown: they hold for one start.
 func (d *Dir) readAll() error {
 	var err error
