@@ -104,7 +104,7 @@ func ensureTopic(ctx context.Context, adm *connect.Cluster, topic string) error 
 		return err
 	}
 	if r.Err != nil && r.Err != kerr.TopicAlreadyExists { //nolint:errorlint // kadm returns the code itself
-		return withMessage(r.Err, &r.ErrMessage)
+		return withMessage(r.Err, r.ErrMessage)
 	}
 	return nil
 }
@@ -256,18 +256,17 @@ func (a *app) endToEnd(c *cobra.Command, f benchFlags) (*perf.Latencies, int64, 
 	}
 	defer cl.Close()
 	// The first record is waited for, so that reading has begun before anything is measured.
-	run := rand.Uint64()
-	ready := make(chan struct{})
 	latencies := &perf.Latencies{}
+	in := &arrivals{client: cl, run: rand.Uint64(), records: f.records, latencies: latencies, ready: make(chan struct{})}
 	done := make(chan error, 1)
-	go func() { done <- receive(c.Context(), cl, run, f.records, latencies, ready) }()
+	go func() { done <- in.receive(c.Context()) }()
 	begin := payload(f.size)
 	for waiting := true; waiting; {
-		if err := cl.ProduceSync(c.Context(), &kgo.Record{Topic: f.topic, Key: runKey(run), Value: begin(0)}).FirstErr(); err != nil {
+		if err := cl.ProduceSync(c.Context(), &kgo.Record{Topic: f.topic, Key: runKey(in.run), Value: begin(0)}).FirstErr(); err != nil {
 			return nil, 0, err
 		}
 		select {
-		case <-ready:
+		case <-in.ready:
 			waiting = false
 		case <-time.After(100 * time.Millisecond):
 		case err := <-done:
@@ -294,10 +293,19 @@ func (a *app) endToEnd(c *cobra.Command, f benchFlags) (*perf.Latencies, int64, 
 // runKey marks the records that only announce a run.
 func runKey(run uint64) []byte { return binary.BigEndian.AppendUint64(nil, run) }
 
-func receive(ctx context.Context, cl *kgo.Client, run uint64, records int64, l *perf.Latencies, ready chan struct{}) error {
+// arrivals is the reading half of an end-to-end run.
+type arrivals struct {
+	client    *kgo.Client
+	run       uint64 // tells this run's announcement from those of earlier ones
+	records   int64
+	latencies *perf.Latencies
+	ready     chan struct{} // closed when the announcement has come
+}
+
+func (in *arrivals) receive(ctx context.Context) error {
 	announced := false
-	for l.Count() < records {
-		fetches := cl.PollFetches(ctx)
+	for in.latencies.Count() < in.records {
+		fetches := in.client.PollFetches(ctx)
 		now := time.Now()
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -307,15 +315,14 @@ func receive(ctx context.Context, cl *kgo.Client, run uint64, records int64, l *
 		}
 		for iter := fetches.RecordIter(); !iter.Done(); {
 			r := iter.Next()
-			if len(r.Key) > 0 {
-				if !announced && binary.BigEndian.Uint64(append(r.Key, make([]byte, 8)...)) == run {
+			switch {
+			case len(r.Key) == 8:
+				if !announced && binary.BigEndian.Uint64(r.Key) == in.run {
 					announced = true
-					close(ready)
+					close(in.ready)
 				}
-				continue
-			}
-			if announced && len(r.Value) >= 8 {
-				l.Record(now.Sub(time.Unix(0, int64(binary.BigEndian.Uint64(r.Value)))))
+			case announced && len(r.Value) >= 8:
+				in.latencies.Record(now.Sub(time.Unix(0, int64(binary.BigEndian.Uint64(r.Value)))))
 			}
 		}
 	}

@@ -33,10 +33,9 @@ func (a *app) brokerList() *cobra.Command {
 
 type brokerDetail struct {
 	brokerSummary
-	Software string            `json:"software"` // what its API versions look like
-	APIs     int               `json:"apis"`
-	Config   map[string]string `json:"config"` // what is set, without defaults
-	Dirs     []logDir          `json:"log_dirs"`
+	APIs   int               `json:"apis"`   // how many it serves
+	Config map[string]string `json:"config"` // what is set, without defaults
+	Dirs   []logDir          `json:"log_dirs"`
 }
 
 type logDir struct {
@@ -71,7 +70,7 @@ func (a *app) brokerDescribe() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				head := fmt.Sprintf("broker %d   %s, %s, %s, %s served (like %s)\n", d.ID, d.Address, plural(d.Leaders, "leader"), plural(d.Replicas, "replica"), plural(d.APIs, "API"), d.Software)
+				head := fmt.Sprintf("broker %d   %s, %s, %s, %s served\n", d.ID, d.Address, plural(d.Leaders, "leader"), plural(d.Replicas, "replica"), plural(d.APIs, "API"))
 				for _, k := range sortedKeys(d.Config) {
 					head += "  " + k + "=" + d.Config[k] + "\n"
 				}
@@ -116,7 +115,6 @@ func (a *app) describeBroker(c *cobra.Command, adm *connect.Cluster, id int32) (
 	}
 	if v, ok := versions[id]; ok && v.Err == nil {
 		v.EachKeySorted(func(int16, int16, int16) { d.APIs++ })
-		d.Software = "Kafka " + v.VersionGuess()
 	}
 	d.Dirs, err = logDirs(c, adm, []int32{id}, false)
 	return d, err

@@ -176,9 +176,11 @@ func (a *app) httpCheck(ctx context.Context, address string) []healthCheck {
 	guessed := address == ""
 	if guessed {
 		first, _, _ := strings.Cut(a.bootstrap(), ",")
-		host, _, err := net.SplitHostPort(first)
+		host, port, err := net.SplitHostPort(first)
 		if err != nil {
 			host = first
+		} else if port != "9092" {
+			return nil // a node that is not at the usual place has its HTTP somewhere else too
 		}
 		address = net.JoinHostPort(host, "9094")
 	}

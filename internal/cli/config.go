@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -122,7 +121,7 @@ func describeConfigs(ctx context.Context, adm *connect.Cluster, list []resource)
 		}
 		for _, res := range resp.Resources {
 			if err := kerr.ErrorForCode(res.ErrorCode); err != nil {
-				return nil, &fault{what: r.target, why: withMessage(err, res.ErrorMessage)}
+				return nil, &fault{what: r.target, why: withMessage(err, deref(res.ErrorMessage))}
 			}
 			entries := make([]entry, 0, len(res.Configs))
 			for _, c := range res.Configs {
@@ -146,11 +145,11 @@ func entryOf(c kmsg.DescribeConfigsResponseResourceConfig) entry {
 	return e
 }
 
-func withMessage(err error, message *string) error {
-	if message == nil || *message == "" {
-		return err
+func deref(s *string) string {
+	if s == nil {
+		return ""
 	}
-	return fmt.Errorf("%s (%w)", *message, err)
+	return *s
 }
 
 // change is what config set, config unset and topic alter ask for.
@@ -192,7 +191,7 @@ func (a *app) alterConfig(ctx context.Context, adm *connect.Cluster, ch change) 
 	}
 	for _, res := range resp.Resources {
 		if err := kerr.ErrorForCode(res.ErrorCode); err != nil {
-			return a.configFault(r, rr.Configs, withMessage(err, res.ErrorMessage))
+			return a.configFault(r, rr.Configs, withMessage(err, deref(res.ErrorMessage)))
 		}
 	}
 	verb := "changed"

@@ -80,6 +80,9 @@ func (a *app) consume(ctx context.Context, topics []string, f consumeFlags) erro
 	if f.isolation != "" {
 		s.Properties["isolation.level"] = f.isolation
 	}
+	if f.group != "" {
+		a.note("joining group %s; a group without members begins after group.initial.rebalance.delay.ms", f.group)
+	}
 	run := &consumption{app: a, show: show, count: f.count, exit: f.exit, group: f.group}
 	opts, err := a.consumeFrom(ctx, topics, f, run, s)
 	if err != nil {

@@ -70,13 +70,39 @@ func outcome(what string, asked int, errs []error) error {
 	return partial(what, asked-len(errs), asked)
 }
 
+// refusal is an error code with the message the broker sent along.
+type refusal struct {
+	message string
+	code    error
+}
+
+// Error is the broker's message and the code's name; the code's general description would only repeat it.
+func (r *refusal) Error() string {
+	var ke *kerr.Error
+	if errors.As(r.code, &ke) {
+		return r.message + " (" + ke.Message + ")"
+	}
+	return r.message + " (" + r.code.Error() + ")"
+}
+
+// Unwrap is the code.
+func (r *refusal) Unwrap() error { return r.code }
+
+// withMessage joins a code with the message that came with it, if one did.
+func withMessage(err error, message string) error {
+	if err == nil || message == "" {
+		return err
+	}
+	return &refusal{message, err}
+}
+
 // explain finds the words for any error.
 func explain(err error, bootstrap string) *fault {
 	var f *fault
 	if errors.As(err, &f) {
 		if f.why != nil && f.next == "" && f.code == 0 {
 			inner := explain(f.why, bootstrap)
-			return &fault{what: f.what, why: errors.New(inner.Error()), next: inner.next, code: inner.code}
+			return &fault{what: f.what, why: inner, next: inner.next, code: inner.code}
 		}
 		if f.code == 0 {
 			return &fault{what: f.what, why: f.why, next: f.next, code: ExitError}

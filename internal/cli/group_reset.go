@@ -153,7 +153,11 @@ func (a *app) resetGroup(ctx context.Context, adm *connect.Cluster, group string
 	if err := a.confirm(r.yes, "Move the offsets of group "+group+"?"); err != nil {
 		return err
 	}
-	return reset.Commit(ctx, adm, group, moves)
+	if err := reset.Commit(ctx, adm, group, moves); err != nil {
+		return err
+	}
+	a.note("moved the offsets of group %s", group)
+	return nil
 }
 
 // partitionSet reads "topic" and "topic:0,1" for requests that take a set.

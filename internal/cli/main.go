@@ -64,6 +64,9 @@ func Main(args []string, env Env) int {
 		return ExitOK
 	}
 	f := explain(err, a.bootstrap())
+	if !a.running {
+		f.code = ExitUsage
+	}
 	if f.Error() != "" {
 		fmt.Fprint(env.Stderr, f.text(a.colorErr()))
 	}
@@ -88,5 +91,9 @@ func terminal(f any) bool {
 		return false
 	}
 	info, err := file.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
+	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		return false
+	}
+	null, err := os.Stat(os.DevNull) // also a character device, and nobody sits there
+	return err != nil || !os.SameFile(info, null)
 }

@@ -33,6 +33,15 @@ type headerJSON struct {
 
 // jsonPrinter is -o json: one line for each record.
 func jsonPrinter(out []byte, r *kgo.Record) []byte {
+	line, err := json.Marshal(toJSON(r))
+	if err != nil {
+		// Every field is a string or a number; there is nothing in it that could fail.
+		return append(out, err.Error()...)
+	}
+	return append(append(out, line...), '\n')
+}
+
+func toJSON(r *kgo.Record) recordJSON {
 	ms := r.Timestamp.UnixMilli()
 	j := recordJSON{Topic: r.Topic, Partition: &r.Partition, Offset: &r.Offset, Timestamp: &ms, TimestampType: "CreateTime"}
 	if r.Attrs.TimestampType() == 1 {
@@ -45,12 +54,7 @@ func jsonPrinter(out []byte, r *kgo.Record) []byte {
 		hj.Value, hj.Value64 = textOrBase64(h.Value)
 		j.Headers = append(j.Headers, hj)
 	}
-	line, err := json.Marshal(j)
-	if err != nil {
-		// Every field is a string or a number; there is nothing in it that could fail.
-		return append(out, err.Error()...)
-	}
-	return append(append(out, line...), '\n')
+	return j
 }
 
 func textOrBase64(b []byte) (text *string, encoded string) {

@@ -21,6 +21,8 @@ type app struct {
 	flags globals
 	in    *bufio.Reader
 	out   *bufio.Writer
+
+	running bool // the command itself has begun: what goes wrong now is no wrong usage
 }
 
 // globals are the flags every command has.
@@ -40,9 +42,11 @@ func (a *app) root() *cobra.Command {
 		Short:         "Apache Kafka as its users know it, in one small binary",
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
-		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+		Args:          cobra.ArbitraryArgs,
+		RunE:          helpOrUnknown("command"),
 		Version:       a.env.Version,
+
+		SuggestionsMinimumDistance: 2,
 	}
 	root.SetOut(a.out)
 	root.SetErr(a.env.Stderr)
@@ -59,12 +63,19 @@ func (a *app) root() *cobra.Command {
 	p.DurationVar(&a.flags.timeout, "timeout", connect.DefaultTimeout, "how long a request may take")
 	root.AddCommand(a.serverCommand(), a.topicCommand(), a.produceCommand(), a.consumeCommand(), a.groupCommand(), a.configCommand(),
 		a.clusterCommand(), a.brokerCommand(), a.benchCommand(), a.storageCommand(), a.profileCommand(), a.completionCommand(), a.versionCommand())
-	wrapUsage(root)
+	a.wrapUsage(root)
 	return root
 }
 
-// wrapUsage makes a wrong number of arguments exit as wrong usage, with the line that shows what was expected.
-func wrapUsage(c *cobra.Command) {
+// wrapUsage makes everything that goes wrong before a command runs (arguments, flags that exclude each other) wrong usage, with the
+// line that shows what was expected.
+func (a *app) wrapUsage(c *cobra.Command) {
+	if run := c.RunE; run != nil {
+		c.RunE = func(c *cobra.Command, args []string) error {
+			a.running = true
+			return run(c, args)
+		}
+	}
 	if check := c.Args; check != nil {
 		c.Args = func(c *cobra.Command, args []string) error {
 			if err := check(c, args); err != nil {
@@ -74,25 +85,29 @@ func wrapUsage(c *cobra.Command) {
 		}
 	}
 	for _, sub := range c.Commands() {
-		wrapUsage(sub)
+		a.wrapUsage(sub)
 	}
 }
 
 // noun groups verbs.
 func noun(use, short string, verbs ...*cobra.Command) *cobra.Command {
-	c := &cobra.Command{Use: use, Short: short, Args: cobra.ArbitraryArgs, RunE: func(c *cobra.Command, args []string) error {
+	c := &cobra.Command{Use: use, Short: short, Args: cobra.ArbitraryArgs, RunE: helpOrUnknown("verb"), SuggestionsMinimumDistance: 2}
+	c.AddCommand(verbs...)
+	return c
+}
+
+// helpOrUnknown is what a command does that only holds others: show them, or say that there is none of that name.
+func helpOrUnknown(kind string) func(*cobra.Command, []string) error {
+	return func(c *cobra.Command, args []string) error {
 		if len(args) == 0 {
 			return c.Help()
 		}
-		f := &fault{what: fmt.Sprintf("%s has no verb %q", c.CommandPath(), args[0]), next: c.CommandPath() + " --help", code: ExitUsage}
+		f := &fault{what: fmt.Sprintf("%s has no %s %q", c.CommandPath(), kind, args[0]), next: c.CommandPath() + " --help", code: ExitUsage}
 		if near := c.SuggestionsFor(args[0]); len(near) > 0 {
 			f.next = c.CommandPath() + " " + near[0]
 		}
 		return f
-	}}
-	c.SuggestionsMinimumDistance = 2
-	c.AddCommand(verbs...)
-	return c
+	}
 }
 
 func (a *app) flush() {

@@ -104,10 +104,7 @@ func (a *app) topicCreate() *cobra.Command {
 
 // failed reports one of several failures where it happened and returns it for the end.
 func (a *app) failed(asked int, what string, err error, message string) error {
-	if message != "" {
-		err = fmt.Errorf("%s (%w)", message, err)
-	}
-	f := &fault{what: what, why: err}
+	f := &fault{what: what, why: withMessage(err, message)}
 	if asked > 1 {
 		fmt.Fprint(a.env.Stderr, explain(f, a.bootstrap()).text(a.colorErr()))
 	}
