@@ -24,10 +24,10 @@ func rooms() map[string][]string {
 		"internal/coordinator/group": {"internal/coordinator", "internal/model", "internal/wire", "internal/batch", "internal/metadata", "internal/clock", "internal/invariant"},
 
 		// Floor 3: edges.
-		"internal/client": {"internal/model", "internal/wire", "internal/clock"},
+		"internal/client":  {"internal/model", "internal/wire", "internal/clock"},
 		"internal/fetcher": {"internal/model", "internal/wire", "internal/batch", "internal/commitlog", "internal/replication", "internal/metadata", "internal/client", "internal/clock"},
-		"internal/quorum": {"internal/model", "internal/wire", "internal/batch", "internal/commitlog", "internal/metadata", "internal/clock", "internal/vfs", "internal/invariant"},
-		"internal/server": {"internal/model", "internal/wire", "internal/clock"},
+		"internal/quorum":  {"internal/model", "internal/wire", "internal/batch", "internal/commitlog", "internal/metadata", "internal/clock", "internal/vfs", "internal/invariant"},
+		"internal/server":  {"internal/model", "internal/wire", "internal/clock"},
 		"internal/api": {"internal/model", "internal/wire", "internal/batch", "internal/config", "internal/metadata", "internal/controller", "internal/quorum",
 			"internal/replication", "internal/coordinator/...", "internal/server", "internal/clock"},
 		"internal/admin": {"internal/model", "internal/metadata"},
