@@ -70,8 +70,9 @@ func runLatency(l latencyLoad) (loadResult, error) {
 func paceProduce(out net.Conn, l latencyLoad, intended []time.Time) (late time.Duration, err error) {
 	batch, _ := recordBatch(0, l.ValueSize, 1)
 	f := produceFrame(l.Topic, []int32{0}, [][]byte{batch}, l.Acks)
+	defer precisely()()
 	for i, at := range intended {
-		time.Sleep(time.Until(at))
+		sleepUntil(at)
 		late = max(late, time.Since(at))
 		binary.BigEndian.PutUint32(f[8:], uint32(i))
 		if _, err := out.Write(f); err != nil {

@@ -64,7 +64,7 @@ func (s *session) run() error {
 	s.raw = json.NewEncoder(f)
 	begunSteal, begun := stealSeconds(), time.Now()
 
-	if s.klamm, err = startKlamm(s.bin, filepath.Join(dir, "klamm")); err != nil {
+	if s.klamm, err = startKlamm(s.bin, filepath.Join(dir, "klamm"), "-X", "max.connections=20000"); err != nil {
 		return err
 	}
 	defer func() { _ = s.klamm.close(false) }()
