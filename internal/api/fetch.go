@@ -181,7 +181,11 @@ func (c *fetchCall) readOne(sp *sessionPartition, total int, res *fetchResult) {
 		return
 	}
 	res.read.Slice.Release()
+	start := res.read.LogStart
 	res.read, res.code = replication.NoRead(), codeOf(err)
+	if c.replica >= 0 {
+		res.read.LogStart = start // a follower that is behind it starts over there; Kafka tells consumers nothing with an error
+	}
 	res.part.Stats().FailedFetches.Add(1)
 	if res.code == model.KafkaStorageError {
 		c.api.Logger.Error("read failed", "err", err)

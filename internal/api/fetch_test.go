@@ -104,6 +104,22 @@ func TestFetchErrors(t *testing.T) {
 	}
 }
 
+func TestFollowerOutOfRangeLearnsTheStart(t *testing.T) {
+	r := newRig(t)
+	p := r.topic("t", 1, 1, replication.Config{})[0]
+	appendTo(t, p, records(5, 10))
+	if _, err := p.DeleteRecords(3); err != nil {
+		t.Fatal(err)
+	}
+	c := r.dial()
+	q := fetchRequest(12, "t", 1, 0)
+	q.ReplicaID = 2
+	got := oneFetched(t, ask[*kmsg.FetchResponse](c, q))
+	if model.ErrorCode(got.ErrorCode) != model.OffsetOutOfRange || got.LogStartOffset != 3 {
+		t.Fatalf("%v, log start %d", model.ErrorCode(got.ErrorCode), got.LogStartOffset)
+	}
+}
+
 func TestFetchTellsWhereLogsDiverge(t *testing.T) {
 	r := newRig(t)
 	p := r.topic("t", 1, 1, replication.Config{})[0]
