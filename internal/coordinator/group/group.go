@@ -90,6 +90,13 @@ type member struct {
 // pendingMember is an id that was given to a client which has yet to come back with it.
 type pendingMember struct{ expiry alarm }
 
+// givenID is an id that was handed out.
+type givenID struct {
+	group   *group
+	id      string
+	pending *pendingMember
+}
+
 func (g *group) become(p phase, now time.Time) {
 	g.phase, g.since = p, now
 }

@@ -2,11 +2,13 @@ package group
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/klamm/klamm/internal/coordinator"
+	"github.com/klamm/klamm/internal/model"
 	"github.com/klamm/klamm/internal/wire"
 )
 
@@ -111,6 +113,32 @@ func TestUnknownRecordsAreLeftAlone(t *testing.T) {
 		if err := s.Replay(rec.Key, rec.Value); err == nil {
 			t.Errorf("%x is taken", rec.Key)
 		}
+	}
+}
+
+// TestGivenIDsAreBounded: a client that only ever asks for member ids does not fill the memory, and does not keep others out.
+func TestGivenIDsAreBounded(t *testing.T) {
+	r := newRig()
+	ask := func(set map[string]string) *wire.JoinGroupResponse {
+		q, version := joinOf(set)
+		c := newCall()
+		var resp *wire.JoinGroupResponse
+		r.send(c, &joinRequest{call: c, client: Client{ID: "c"}, version: version, q: q}, func(res result) { resp = res.body.(*wire.JoinGroupResponse) })
+		return resp
+	}
+	first := ask(map[string]string{"group": "first"})
+	for i := range maxPending {
+		ask(map[string]string{"group": fmt.Sprint("g", i)})
+	}
+	if n := len(r.st.groups); n != maxPending {
+		t.Errorf("%d groups are kept", n)
+	}
+	if resp := ask(map[string]string{"group": "first", "member": first.MemberID}); resp.ErrorCode != model.UnknownMemberID {
+		t.Errorf("the oldest id is still good: %v", resp.ErrorCode)
+	}
+	last := ask(map[string]string{"group": "last"})
+	if resp := ask(map[string]string{"group": "last", "member": last.MemberID}); resp != nil {
+		t.Errorf("a member cannot come in: %v", resp.ErrorCode)
 	}
 }
 

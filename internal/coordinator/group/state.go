@@ -23,6 +23,8 @@ type state struct {
 
 	groups map[string]*group
 	alarms alarms
+	// given are the ids handed out last, oldest first, used or not.
+	given []givenID
 	// retention rings when offsets have to be looked through for expired ones; sweep are the groups it has yet to look at.
 	retention alarm
 	sweep     []string

@@ -102,10 +102,7 @@ func (s *state) joinNew(t *turn, g *group, r *joinRequest) {
 			s.admit(t, g, r, id)
 			return
 		}
-		p := &pendingMember{}
-		p.expiry.ring = func(now time.Time) coordinator.Step { return s.ringPending(g, id, now) }
-		g.pending[id] = p
-		s.set(&p.expiry, t.now.Add(time.Duration(q.SessionTimeoutMs)*time.Millisecond))
+		s.expect(t, g, id, time.Duration(q.SessionTimeoutMs)*time.Millisecond)
 		t.answer(r.call, joinError(model.MemberIDRequired, id))
 		return
 	}
@@ -115,6 +112,27 @@ func (s *state) joinNew(t *turn, g *group, r *joinRequest) {
 		return
 	}
 	s.claim(t, g, replacement{joinRequest: r, id: id}, func(t *turn) { s.admit(t, g, r, id) })
+}
+
+// maxPending is how many ids of a shard may be given out and not used yet. They cost nothing but memory, so a client that asks for ids
+// without end drives out the oldest: whoever joins in earnest has come back long before.
+const maxPending = 10_000
+
+// expect gives an id out: its client has the time of a session to join with it.
+func (s *state) expect(t *turn, g *group, id string, wait time.Duration) {
+	p := &pendingMember{}
+	p.expiry.ring = func(now time.Time) coordinator.Step { return s.ringPending(g, id, now) }
+	g.pending[id] = p
+	s.set(&p.expiry, t.now.Add(wait))
+	s.given = append(s.given, givenID{g, id, p})
+	if len(s.given) <= maxPending {
+		return
+	}
+	oldest := s.given[0]
+	s.given = s.given[1:]
+	if oldest.group.pending[oldest.id] == oldest.pending && s.groups[oldest.group.id] == oldest.group {
+		s.dropPending(t, oldest.group, oldest.id)
+	}
 }
 
 // newMemberID makes an id that nobody else has: the name the client gave and a random UUID.
