@@ -1,0 +1,175 @@
+package interop
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/klamm/klamm/test/interop/clients"
+	"github.com/klamm/klamm/test/kafkaref"
+	"github.com/klamm/klamm/test/toolchain"
+)
+
+// TestSameAnswersAsKafka lets one Java program ask Apache Kafka and the node under test the same questions, some 600 of them, and compares what
+// each answers: results, error codes and their texts. Where they may differ stands in testdata/differences.txt, with a reason; a difference
+// that is gone must go from there too.
+func TestSameAnswersAsKafka(t *testing.T) {
+	toolchain.Need(t, "java", "javac", "mvn")
+	reference, node := startKafka(t), startTarget(t)
+	dir := t.TempDir()
+	kafkaFile, klammFile := filepath.Join(dir, "kafka"), filepath.Join(dir, "klamm")
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	cmd, err := semantics(ctx, reference.addr, kafkaFile, node.addr, klammFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := output(cmd); err != nil {
+		t.Fatal(err)
+	}
+	kafka, klamm := readAnswers(t, kafkaFile), readAnswers(t, klammFile)
+	if len(kafka) < 600 {
+		t.Fatalf("Kafka was asked only %d things", len(kafka))
+	}
+	var listed []Difference
+	if !node.kafka {
+		listed = readDifferences(t, filepath.Join("testdata", "differences.txt"))
+	}
+	found := compare(kafka, klamm, listed)
+	for _, wrong := range found.unlisted {
+		t.Error(wrong)
+	}
+	if !t.Failed() {
+		ran.Lock()
+		defer ran.Unlock()
+		ran.Compared, ran.Differences = len(kafka), found.listed
+	}
+}
+
+// semantics is the Java program that asks, given addresses and files for the answers in turn.
+func semantics(ctx context.Context, args ...string) (*exec.Cmd, error) {
+	jars, err := kafkaref.Jars(ctx)
+	if err != nil {
+		return nil, err
+	}
+	classes, err := toolchain.Classes(ctx, "java-semantics", clients.Dir("semantics"), kafkaref.ClassPath(jars))
+	if err != nil {
+		return nil, err
+	}
+	argv := append(clients.JVM(toolchain.ClassPath(classes, kafkaref.ClassPath(jars)), "Semantics"), args...)
+	return exec.CommandContext(ctx, argv[0], argv[1:]...), nil
+}
+
+// readAnswers reads "NAME: ANSWER" lines.
+func readAnswers(t *testing.T, path string) Transcript {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answers, err := ParseTranscript(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answers
+}
+
+// compared is what a comparison found.
+type compared struct {
+	// listed are the differences that are expected, as found; unlisted say what is wrong.
+	listed   []Difference
+	unlisted []string
+}
+
+// compare sets Kafka's answers beside Klamm's.
+func compare(kafka, klamm Transcript, listed []Difference) compared {
+	var c compared
+	expected := map[string]Difference{}
+	for _, d := range listed {
+		expected[d.Case] = d
+	}
+	names := map[string]bool{}
+	for name := range kafka {
+		names[name] = true
+	}
+	for name := range klamm {
+		names[name] = true
+	}
+	for _, name := range sorted(names) {
+		k, l := answer(kafka, name), answer(klamm, name)
+		d, known := expected[name]
+		delete(expected, name)
+		switch {
+		case k == l && known:
+			c.unlisted = append(c.unlisted, name+": does not differ any more: take it out of testdata/differences.txt")
+		case k == l:
+		case !known:
+			c.unlisted = append(c.unlisted, fmt.Sprintf("%s:\n  kafka: %s\n  klamm: %s", name, k, l))
+		case !matches(d.Klamm, l):
+			c.unlisted = append(c.unlisted, fmt.Sprintf("%s: differs in another way than listed:\n  kafka:  %s\n  klamm:  %s\n  listed: %s", name, k, l, d.Klamm))
+		default:
+			c.listed = append(c.listed, Difference{Case: name, Kafka: k, Klamm: d.Klamm, Reason: d.Reason})
+		}
+	}
+	for name := range expected {
+		c.unlisted = append(c.unlisted, name+": stands in testdata/differences.txt, but nothing asked for it")
+	}
+	return c
+}
+
+// answer is what a broker said about a case.
+func answer(t Transcript, name string) string {
+	if a, ok := t[name]; ok {
+		return a
+	}
+	return "not there"
+}
+
+// matches compares an answer with a listed one, which may end in "*" for any end.
+func matches(listed, got string) bool {
+	if start, ok := strings.CutSuffix(listed, "*"); ok {
+		return strings.HasPrefix(got, start)
+	}
+	return listed == got
+}
+
+func sorted(names map[string]bool) []string {
+	var out []string
+	for n := range names {
+		out = append(out, n)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// readDifferences reads blocks of "why: REASON", then lines "NAME: KLAMM'S ANSWER" that the reason holds for. # begins a comment.
+func readDifferences(t *testing.T, path string) []Difference {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []Difference
+	why := ""
+	for i, line := range strings.Split(string(text), "\n") {
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		name, rest, ok := strings.Cut(line, ": ")
+		if !ok {
+			t.Fatalf("%s:%d: no colon: %s", path, i+1, line)
+		}
+		if name == "why" {
+			why = rest
+			continue
+		}
+		found = append(found, Difference{Case: name, Klamm: rest, Reason: why})
+	}
+	return found
+}
