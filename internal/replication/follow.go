@@ -3,6 +3,7 @@ package replication
 import (
 	"slices"
 
+	"github.com/klamm/klamm/internal/batch"
 	"github.com/klamm/klamm/internal/commitlog"
 	"github.com/klamm/klamm/internal/model"
 )
@@ -13,9 +14,11 @@ type Position struct {
 	LeaderEpoch model.LeaderEpoch
 	// Offset to fetch from. Under log.durability=fsync it is the end of what is synced: that is what the leader may count on.
 	Offset model.Offset
-	// LastEpoch of the record before, by which the leader finds out that the logs differ.
+	// LastEpoch of the record before, by which the leader finds out that the logs differ; NoLeaderEpoch when there is no such record here.
 	LastEpoch model.LeaderEpoch
 	LogStart  model.Offset
+	// Unsynced says that the log ends behind Offset: what the leader would send is here already. AwaitSynced comes first.
+	Unsynced bool
 }
 
 // FetchPosition is where to fetch from; ErrNotLeader when this node does not follow (it leads, or was told nothing yet).
@@ -29,9 +32,15 @@ func (p *Partition) FetchPosition() (Position, error) {
 		return Position{}, &Error{p.tp, ErrNotLeader}
 	}
 	p.refreshLocked()
-	pos := Position{Leader: p.mu.leader, LeaderEpoch: p.mu.epoch, Offset: p.mu.end, LogStart: p.mu.start, LastEpoch: p.log.LatestEpoch()}
+	pos := Position{Leader: p.mu.leader, LeaderEpoch: p.mu.epoch, Offset: p.mu.end, LogStart: p.mu.start, LastEpoch: model.NoLeaderEpoch}
 	if p.mu.durability == commitlog.Fsync {
 		pos.Offset = p.mu.durable
+		pos.Unsynced = p.mu.durable < p.mu.end
+	}
+	if pos.Offset > pos.LogStart {
+		// Not the newest epoch of the history: one in which this node led and appended nothing says nothing about its records, and could
+		// not be cut away.
+		pos.LastEpoch = p.log.EpochAt(pos.Offset - 1)
 	}
 	return pos, nil
 }
@@ -52,11 +61,9 @@ func (p *Partition) AppendAsFollower(r *Replicated) error {
 		p.mu.Unlock()
 		return err
 	}
-	if len(r.Records) > 0 {
-		if _, err := p.log.AppendFollower(r.Records); err != nil {
-			p.mu.Unlock()
-			return err
-		}
+	if err := p.copyLocked(r.Records); err != nil {
+		p.mu.Unlock()
+		return err
 	}
 	moved := p.mu.replicated(p.log.End(), r.HW)
 	start := min(r.LogStart, p.mu.hw)
@@ -64,6 +71,58 @@ func (p *Partition) AppendAsFollower(r *Replicated) error {
 	if start > p.log.Start() {
 		return p.log.DeleteRecords(start)
 	}
+	return nil
+}
+
+// copyLocked appends the leader's batches. They may be more than a segment takes at once.
+func (p *Partition) copyLocked(records []byte) error {
+	if len(records) == 0 {
+		return nil
+	}
+	if err := p.meetBatchLocked(records); err != nil {
+		return err
+	}
+	for len(records) > 0 {
+		piece := wholeBatches(records, p.log.Config().Segment.Bytes)
+		if len(piece) == 0 {
+			// What is left is a part of a batch, as fetches leave it. If there was nothing else, the log says so.
+			piece = records
+		}
+		if _, err := p.log.AppendFollower(piece); err != nil {
+			return err
+		}
+		p.mu.end = p.log.End()
+		if records = records[len(piece):]; len(wholeBatches(records, len(records))) == 0 {
+			return nil
+		}
+	}
+	return nil
+}
+
+// wholeBatches is the longest run of whole batches at the beginning of b that is at most limit long; one batch at least, if there is one.
+func wholeBatches(b []byte, limit int) []byte {
+	n := 0
+	for n < len(b) {
+		one, _, _, err := batch.Next(b[n:])
+		if err != nil || n > 0 && n+len(one) > limit {
+			break
+		}
+		n += len(one)
+	}
+	return b[:n]
+}
+
+// meetBatchLocked lets an empty log that begins inside of the leader's first batch begin where that does: DeleteRecords can put the
+// leader's log start there (KIP-107), and batches are copied whole.
+func (p *Partition) meetBatchLocked(records []byte) error {
+	_, h, _, err := batch.Next(records)
+	if err != nil || p.log.Start() != p.log.End() || h.BaseOffset >= p.log.End() || h.LastOffset() < p.log.End() {
+		return nil // in order, or the log will say what is wrong
+	}
+	if err := p.log.TruncateFullyTo(h.BaseOffset); err != nil {
+		return err
+	}
+	p.mu.startedOver(h.BaseOffset)
 	return nil
 }
 
@@ -76,9 +135,17 @@ func (p *Partition) Diverged(current, epoch model.LeaderEpoch, end model.Offset)
 		return false, err
 	}
 	_, ourEnd := p.log.EndOffsetForEpoch(epoch)
-	if err := p.log.TruncateTo(truncation(end, ourEnd, p.log.End())); err != nil {
+	cut := truncation(end, ourEnd, p.log.End())
+	if cut < p.log.Start() {
+		// Nothing here is in the leader's log. Where that begins is for the next fetch to find out.
+		err = p.log.TruncateFullyTo(cut)
+	} else {
+		err = p.log.TruncateTo(cut)
+	}
+	if err != nil {
 		return false, err
 	}
+	p.mu.start = p.log.Start()
 	lost = p.mu.truncated(p.log.End(), p.log.DurableEnd())
 	p.hw.Store(int64(p.mu.hw))
 	return lost, nil
@@ -106,8 +173,9 @@ func (p *Partition) StartOver(current model.LeaderEpoch, at model.Offset) error 
 	if err := p.followsLocked(current); err != nil {
 		return err
 	}
-	if at < 0 || at <= p.log.End() && at >= p.log.Start() {
-		// Our offset lies behind the leader's end: the next fetch finds out by epochs where the logs part.
+	if empty := p.log.Start() == p.log.End(); at < 0 || !empty && at <= p.log.End() {
+		// There are records here that the leader has too, or should: the next fetch finds out by epochs where the logs part. Records are
+		// thrown away only when the leader has deleted them.
 		return &Error{p.tp, ErrUnknownLeaderEpoch}
 	}
 	if err := p.log.TruncateFullyTo(at); err != nil {

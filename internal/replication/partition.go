@@ -162,6 +162,8 @@ func (p *Partition) Fail(cause error) {
 // OnDurable tells that the log is durable up to end: the hook for commitlog.LogOptions.
 func (p *Partition) OnDurable(end model.Offset) {
 	p.mu.Lock()
+	// The news may be old: the log may have been cut, and have grown again, since. What it says itself now is true.
+	end = min(end, p.log.DurableEnd())
 	p.mu.synced(end)
 	syncs := p.takeSyncsLocked(end)
 	p.unlockAndWake(false)

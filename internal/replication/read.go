@@ -64,13 +64,14 @@ func (p *Partition) Read(r *Read) (ReadResult, error) {
 	res := ReadResult{HW: p.HighWatermark(), LogStart: p.log.Start()}
 	res.LSO = p.limit(&Read{Isolation: ReadCommitted, ReplicaID: -1}, res.HW)
 	res.Limit = p.limit(r, res.HW)
-	if end := p.log.End(); r.Offset < res.LogStart || r.Offset > end {
-		return res, &commitlog.Error{TP: p.tp, Offset: r.Offset, Err: commitlog.ErrOffsetOutOfRange}
-	}
+	// Before the range is looked at: a log that is longer than this one has to learn where to cut (KIP-595).
 	if r.LastFetchedEpoch != model.NoLeaderEpoch {
 		if err := p.diverging(r, &res); err != nil || res.Diverging.Set {
 			return res, err
 		}
+	}
+	if end := p.log.End(); r.Offset < res.LogStart || r.Offset > end {
+		return res, &commitlog.Error{TP: p.tp, Offset: r.Offset, Err: commitlog.ErrOffsetOutOfRange}
 	}
 	if r.ReplicaID >= 0 {
 		if err := p.followerFetched(r); err != nil {

@@ -132,7 +132,7 @@ func (m *machine) run(t *testing.T, line string) {
 	case "synced":
 		m.synced(model.Offset(a.num("end", 0)))
 	case "fetch":
-		_, c := m.fetched(model.BrokerID(a.num("from", 0)), -1, model.Offset(a.num("offset", 0)), m.now)
+		_, c := m.fetched(model.BrokerID(a.num("from", 0)), model.BrokerEpoch(a.num("broker-epoch", -1)), model.Offset(a.num("offset", 0)), m.now)
 		m.sayProposal(c)
 	case "tick":
 		d, err := time.ParseDuration(words[1])

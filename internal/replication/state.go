@@ -57,8 +57,16 @@ type follower struct {
 	// fetchedAt and leaderEnd describe its last fetch: one that reaches leaderEnd now had everything at fetchedAt.
 	fetchedAt time.Time
 	leaderEnd model.Offset
-	// refused is set when the controller would not have it in the ISR, until it says something new.
-	refused bool
+	// refusedAt is when the controller last would not have it in the ISR: it is starting or stopping, or it is another process by now.
+	refusedAt time.Time
+}
+
+// refusedFor is how long a follower that was refused is not proposed again, and holds nothing back: what the controller waits for, such
+// as its first heartbeat, does not always change the partition, so that there may be no news to wait for.
+const refusedFor = 500 * time.Millisecond
+
+func (f *follower) refused(now time.Time) bool {
+	return !f.refusedAt.IsZero() && now.Sub(f.refusedAt) < refusedFor
 }
 
 // acknowledged is the durability rule: acks=all is answered for what lies below the offset it returns.

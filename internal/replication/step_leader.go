@@ -30,7 +30,7 @@ func (s *state) becomeLeader(m *metadata.Partition, now time.Time) (newEpoch boo
 	}
 	newEpoch = s.role != roleLeader || m.LeaderEpoch > s.epoch
 	s.role, s.leader, s.epoch, s.partitionEpoch = roleLeader, s.me, m.LeaderEpoch, m.PartitionEpoch
-	s.replicas, s.isr, s.proposed = m.Replicas, m.ISR, nil
+	s.replicas, s.proposed = m.Replicas, nil
 	old := s.followers
 	s.followers = make([]follower, 0, len(m.Replicas))
 	for _, id := range m.Replicas {
@@ -40,13 +40,18 @@ func (s *state) becomeLeader(m *metadata.Partition, now time.Time) (newEpoch boo
 		f := follower{id: id, epoch: -1, end: model.NoOffset}
 		if i := slices.IndexFunc(old, func(f follower) bool { return f.id == id }); i >= 0 && !newEpoch {
 			f = old[i]
-			f.refused = false
+			f.refusedAt = time.Time{}
+			if wasMember := slices.Contains(s.isr, id); wasMember && !slices.Contains(m.ISR, id) {
+				// It was put out of the ISR because it is gone, or slow. Before it shows itself again it holds nothing back.
+				f.caughtUp, f.fetchedAt, f.leaderEnd = time.Time{}, time.Time{}, 0
+			}
 		} else if slices.Contains(m.ISR, id) {
 			// It gets the lag time to show itself.
 			f.caughtUp = now
 		}
 		s.followers = append(s.followers, f)
 	}
+	s.isr = m.ISR
 	if newEpoch {
 		s.epochStart = s.end
 	}
@@ -79,7 +84,7 @@ func (s *state) advance(now time.Time) bool {
 
 // joining reports whether a follower outside of the ISR is close to getting in.
 func (s *state) joining(f *follower, now time.Time) bool {
-	return !f.refused && f.end >= s.start && !f.caughtUp.IsZero() && now.Sub(f.caughtUp) <= s.lagTime
+	return !f.refused(now) && f.end >= s.start && !f.caughtUp.IsZero() && now.Sub(f.caughtUp) <= s.lagTime
 }
 
 // appended notes that the log grew. It reports whether the high watermark moved.
@@ -103,7 +108,8 @@ func (s *state) synced(end model.Offset) { s.durable = max(s.durable, end) }
 // has earned its place.
 func (s *state) fetched(id model.BrokerID, epoch model.BrokerEpoch, offset model.Offset, now time.Time) (moved bool, c *ISRChange) {
 	f := s.follower(id)
-	if s.role != roleLeader || f == nil {
+	if s.role != roleLeader || f == nil || epoch < f.epoch {
+		// A fetch of a process that has been replaced says nothing about what its successor has (KIP-903).
 		return false, nil
 	}
 	switch {
@@ -114,7 +120,7 @@ func (s *state) fetched(id model.BrokerID, epoch model.BrokerEpoch, offset model
 	}
 	f.fetchedAt, f.leaderEnd = now, s.end
 	f.end, f.epoch = offset, epoch
-	if s.eligible(f) {
+	if s.eligible(f, now) {
 		c = s.propose(append(slices.Clone(s.isr), id))
 	}
 	return s.advance(now), c
@@ -122,8 +128,8 @@ func (s *state) fetched(id model.BrokerID, epoch model.BrokerEpoch, offset model
 
 // eligible is the rule for growing the ISR: the follower has every committed record, and those of this leader's epoch: a high
 // watermark taken over from a predecessor may lag behind the true one (Kip320, rule 4).
-func (s *state) eligible(f *follower) bool {
-	return s.proposed == nil && !f.refused && !slices.Contains(s.isr, f.id) && f.end >= s.hw && f.end >= s.epochStart
+func (s *state) eligible(f *follower, now time.Time) bool {
+	return s.proposed == nil && !f.refused(now) && !slices.Contains(s.isr, f.id) && f.end >= s.hw && f.end >= s.epochStart
 }
 
 // tick gives up on followers that fell behind for longer than the lag time.
@@ -157,12 +163,11 @@ func (s *state) propose(isr []model.BrokerID) *ISRChange {
 	return c
 }
 
-// isrRefused ends a proposal that the controller would not have. The followers it wanted to add are not proposed again until the
-// controller says something new.
+// isrRefused ends a proposal that the controller would not have. The followers it wanted to add are not proposed again for a while.
 func (s *state) isrRefused(now time.Time) bool {
 	for _, id := range s.proposed {
 		if f := s.follower(id); f != nil && !slices.Contains(s.isr, id) {
-			f.refused = true
+			f.refusedAt = now
 		}
 	}
 	s.proposed = nil
