@@ -147,23 +147,36 @@ func (l *Log) beginPass(targets *syncTargets, dataDir string, closing bool) (p p
 
 func (l *Log) writeDerivedLocked(p *pass, closing bool) error {
 	s := l.segments.Load().active()
-	if err := s.flushIndex(); err != nil {
+	if closing && s.w.ready && s.size.Load() > 0 {
+		if err := l.sealLocked(s); err != nil { // as Kafka leaves it
+			return err
+		}
+	} else if err := s.flushIndex(); err != nil {
 		return err
 	}
 	if err := s.flushAborts(); err != nil {
 		return err
 	}
-	if l.mu.epochsDirty {
-		name := l.path + "/" + epochFile
-		if err := l.writeFile(name+tmpSuffix, encodeEpochs(l.mu.epochs.entries)); err != nil {
-			return err
-		}
-		if err := l.env.FS.Rename(name+tmpSuffix, name); err != nil {
-			return l.failed(err)
-		}
-		l.mu.epochsDirty = false
+	if err := l.writeEpochsLocked(); err != nil {
+		return err
 	}
 	return l.snapshotLocked(p, closing)
+}
+
+// writeEpochsLocked makes leader-epoch-checkpoint say what is known, for a sync to come.
+func (l *Log) writeEpochsLocked() error {
+	if !l.mu.epochsDirty {
+		return nil
+	}
+	name := l.path + "/" + epochFile
+	if err := l.writeFile(name+tmpSuffix, encodeEpochs(l.mu.epochs.entries)); err != nil {
+		return err
+	}
+	if err := l.env.FS.Rename(name+tmpSuffix, name); err != nil {
+		return l.failed(err)
+	}
+	l.mu.epochsDirty = false
+	return nil
 }
 
 // snapshotLocked writes the producers at the log's end, if the last snapshot is too far back.

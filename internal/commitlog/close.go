@@ -96,9 +96,6 @@ func (l *Log) release() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, s := range l.segments.Load().segments {
-		if s.w.file != nil {
-			s.w.file.unref()
-			s.w.file = nil
-		}
+		s.letGo()
 	}
 }

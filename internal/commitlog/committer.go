@@ -299,9 +299,8 @@ func (s *segment) settled() bool {
 func (s *segment) settle(size int64) (news int64) {
 	news = max(size-s.w.synced, 0)
 	s.w.synced += news
-	if s.w.file != nil && s.w.synced >= s.size.Load() {
-		s.w.file.unref()
-		s.w.file = nil
+	if s.w.synced >= s.size.Load() {
+		s.letGo()
 	}
 	return news
 }

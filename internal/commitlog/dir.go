@@ -251,6 +251,8 @@ func (d *Dir) wrote(bytes int) {
 	}
 }
 
+func (d *Dir) crowded() { d.keeper.commitAll() }
+
 func (d *Dir) storeStarts() error { return d.keeper.checkpoints.store(logStartFile) }
 
 // storePoints takes the cleaner's checkpoint along: it never lies behind a recovery point, so what lowers one may lower both.

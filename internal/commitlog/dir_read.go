@@ -19,6 +19,7 @@ type leftBehind struct {
 	starts         map[model.TopicPartition]model.Offset
 	highWatermarks map[model.TopicPartition]model.Offset
 	cleaned        map[model.TopicPartition]model.Offset
+	noStarts       bool // the checkpoint of the starts is lost
 	complete       bool // starts and recovery points are all there: a log they do not name was never checkpointed
 }
 
@@ -87,6 +88,7 @@ func (d *Dir) readAll() error {
 	if err != nil {
 		return err
 	}
+	d.left.noStarts = starts == nil
 	d.left.complete = points != nil && starts != nil
 	for name, m := range map[string]*map[model.TopicPartition]model.Offset{
 		highWatermarkFile: &d.left.highWatermarks, cleanerFile: &d.left.cleaned,

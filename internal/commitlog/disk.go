@@ -21,6 +21,10 @@ type disk struct {
 	// uncheckpointed is the number of bytes appended since the last checkpoint, and with it about what a restart after a crash reads.
 	uncheckpointed atomic.Int64
 
+	// held is the number of files that stay open because they have undurable bytes. From maxHeld on they are synced to be closed.
+	held    atomic.Int64
+	maxHeld int64
+
 	onOffline func(error)
 	offline   atomic.Pointer[offlineCause]
 	calls     sync.WaitGroup // of onOffline
@@ -28,11 +32,14 @@ type disk struct {
 	scanners sync.Pool // of *scanner
 }
 
+// heldStep is how many more files are held when syncing them is asked for again.
+const heldStep = 64
+
 // offlineCause is the first failure of a directory.
 type offlineCause struct{ err error }
 
 func newDisk(env Env, o DirOptions) *disk {
-	return &disk{env: env, files: newFileCache(env.FS, o.MaxOpenFiles), onOffline: o.OnOffline}
+	return &disk{env: env, files: newFileCache(env.FS, o.MaxOpenFiles), maxHeld: int64(max(o.MaxOpenFiles/2, heldStep)), onOffline: o.OnOffline}
 }
 
 // report passes an event on.
@@ -50,16 +57,18 @@ func (k *disk) err() error {
 	return nil
 }
 
-// failed turns the error of a read or write into one of this room's: a full disk is a condition that passes, everything else takes the
+// failed turns the error of a read or write into one of this room's: a full disk and a lack of descriptors pass, everything else takes the
 // directory offline, because what the disk holds is no longer known.
 func (k *disk) failed(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, ErrOffline) || errors.Is(err, ErrNoSpace):
+	case errors.Is(err, ErrOffline) || errors.Is(err, ErrNoSpace) || errors.Is(err, ErrTooManyFiles):
 		return err
 	case noSpace(err):
 		return fmt.Errorf("%w: %w", ErrNoSpace, err)
+	case tooManyFiles(err):
+		return fmt.Errorf("%w: %w", ErrTooManyFiles, err)
 	}
 	return k.goOffline(err)
 }

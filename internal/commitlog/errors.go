@@ -18,6 +18,8 @@ var (
 	ErrOffline = errors.New("log directory is offline")
 	// ErrNoSpace: the disk is full. Nothing was appended; the same call works again when there is room.
 	ErrNoSpace = errors.New("no space left on the log directory's device")
+	// ErrTooManyFiles: the process has no descriptor left. The same call works again when it has.
+	ErrTooManyFiles = errors.New("too many open files")
 	// ErrOffsetOutOfRange: the offset lies before the log's start or behind its end.
 	ErrOffsetOutOfRange = errors.New("offset out of range")
 	// ErrCorrupt: the records asked for are damaged on disk.
@@ -67,6 +69,11 @@ func (e *Error) Unwrap() error { return e.Err }
 // noSpace tells a full disk or quota from a failing disk.
 func noSpace(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}
+
+// tooManyFiles tells a process that is out of descriptors from a failing disk.
+func tooManyFiles(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
 }
 
 func notExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }

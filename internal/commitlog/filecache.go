@@ -76,10 +76,30 @@ func (c *fileCache) open(s *fileSlot, name string, flag int) (*openFile, error) 
 		return f, nil
 	}
 	file, err := c.fs.OpenFile(name, flag, filePerm)
+	if tooManyFiles(err) {
+		c.closeIdle()
+		file, err = c.fs.OpenFile(name, flag, filePerm)
+	}
 	if err != nil {
 		return nil, err
 	}
 	return c.install(s, file), nil
+}
+
+// closeIdle closes every file that nobody uses at the moment.
+func (c *fileCache) closeIdle() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, f := range c.mu.files {
+		f.used.Store(false)
+	}
+	for i := 0; i < len(c.mu.files); {
+		if c.closeIdleLocked(c.mu.files[i]) {
+			c.removeLocked(i)
+			continue
+		}
+		i++
+	}
 }
 
 // install puts a freshly opened file into the slot. If another one got there first, that one wins and file is closed.

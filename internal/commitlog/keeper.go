@@ -149,6 +149,16 @@ func (k *keeper) syncDue(now time.Time) {
 	}
 }
 
+// commitAll makes everything durable soon, and with it the files closable.
+func (k *keeper) commitAll() {
+	k.mu.Lock()
+	touched := slices.Clone(k.mu.touched)
+	k.mu.Unlock()
+	for _, l := range touched {
+		l.Commit()
+	}
+}
+
 func (k *keeper) expire(now time.Time) {
 	for _, l := range k.dir.logs() {
 		l.expireProducers(now)

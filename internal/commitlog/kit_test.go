@@ -155,6 +155,7 @@ type spec struct {
 	txn     bool
 	control []byte // key and value of a marker follow
 	codec   batch.Codec
+	value   []byte // instead of size
 }
 
 func (s spec) build() []byte {
@@ -165,8 +166,11 @@ func (s spec) build() []byte {
 	}
 	b := batch.NewBuilder(o)
 	for i := range s.n {
-		value := strings.Repeat(string(rune('a'+i%26)), max(s.size, 1))
-		b.Add(batch.Record{Timestamp: s.ts + int64(i), Key: fmt.Appendf(nil, "k%d", i), Value: []byte(value)})
+		value := s.value
+		if value == nil {
+			value = []byte(strings.Repeat(string(rune('a'+i%26)), max(s.size, 1)))
+		}
+		b.Add(batch.Record{Timestamp: s.ts + int64(i), Key: fmt.Appendf(nil, "k%d", i), Value: value})
 	}
 	return b.Bytes()
 }
@@ -178,6 +182,9 @@ func plain(n int) []byte { return spec{n: n, ts: epochTime().UnixMilli(), size: 
 func idem(pid model.ProducerID, epoch model.ProducerEpoch, seq int32, n int) []byte {
 	return spec{n: n, pid: pid, epoch: epoch, seq: seq, ts: epochTime().UnixMilli(), size: 40}.build()
 }
+
+// setSequence gives a batch another base sequence, without a new checksum: nothing looks at it.
+func setSequence(b []byte, seq int32) { binary.BigEndian.PutUint32(b[53:], uint32(seq)) }
 
 // txn is a batch of a transaction.
 func txn(pid model.ProducerID, epoch model.ProducerEpoch, seq int32, n int) []byte {

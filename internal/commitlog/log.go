@@ -18,6 +18,8 @@ type caretaker interface {
 	// changed asks for a checkpoint of l; wrote tells that bytes were appended.
 	changed(l *Log)
 	wrote(bytes int)
+	// crowded tells that too many files stay open for undurable bytes.
+	crowded()
 	// storeStarts, storePoints and storeCleaned make the log starts, the recovery points and the cleaner's offsets durable.
 	storeStarts() error
 	storePoints() error

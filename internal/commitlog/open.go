@@ -12,6 +12,7 @@ type opening struct {
 	clean         []byte       // its encoded state, nil after a crash
 	recoveryPoint model.Offset // 0 when it is not known
 	start         model.Offset
+	startUnknown  bool // the checkpoint of the starts was lost
 	highWatermark model.Offset
 	cleaned       model.Offset // the cleaner has been at it up to here
 	fresh         bool         // no checkpoint has ever named it: it begins at 0
@@ -23,8 +24,9 @@ func (d *Dir) opening(tp model.TopicPartition) opening {
 	_, hasPoint := d.left.recoveryPoints[tp]
 	_, hasStart := d.left.starts[tp]
 	return opening{
-		fresh: d.left.complete && !hasPoint && !hasStart,
-		clean: d.left.clean[tp.String()], recoveryPoint: d.left.recoveryPoints[tp], start: d.left.starts[tp],
+		startUnknown: d.left.noStarts,
+		fresh:        d.left.complete && !hasPoint && !hasStart,
+		clean:        d.left.clean[tp.String()], recoveryPoint: d.left.recoveryPoints[tp], start: d.left.starts[tp],
 		highWatermark: d.left.highWatermarks[tp], cleaned: d.left.cleaned[tp],
 	}
 }
@@ -68,10 +70,11 @@ func (l *Log) open(op opening) error {
 	if err != nil {
 		return l.failed(err)
 	}
-	if err := l.checkTopic(); err != nil {
+	ours, err := l.checkTopic()
+	if err != nil {
 		return err
 	}
-	r := recovery{Log: l, left: op}
+	r := recovery{Log: l, left: op, ours: ours}
 	return r.run(names)
 }
 
@@ -132,39 +135,36 @@ func (l *Log) create() error {
 		return err
 	}
 	l.mu.dirs.add()
-	return l.beginAt(0)
+	l.beginAt(0)
+	return nil
 }
 
 // beginAt gives the log one empty segment at an offset, and nothing else.
-func (l *Log) beginAt(base model.Offset) error {
-	s, err := l.createSegment(base)
-	if err != nil {
-		return err
-	}
-	l.segments.Store(&view{segments: []*segment{s}})
+func (l *Log) beginAt(base model.Offset) {
+	l.segments.Store(&view{segments: []*segment{l.emptySegment(base)}})
 	l.start.Store(int64(base))
 	l.end.Store(int64(base))
 	l.durable.Store(int64(base))
 	l.mu.recoveryPoint, l.mu.wantStart = base, base
 	l.mu.names.add()
 	l.touch()
-	return nil
 }
 
 // checkTopic holds partition.metadata against the topic this log is opened for. If the file is missing or damaged, the caller knows best
 // whose directory it is: the file is written again.
-func (l *Log) checkTopic() error {
+// ours says whether the log was created by this program.
+func (l *Log) checkTopic() (ours bool, err error) {
 	id, err := readPartitionMeta(l.env.FS, l.path)
 	switch {
 	case errors.Is(err, errBadPartitionMeta):
 		l.report(Event{Kind: EventCheckpointBad, TP: l.tp, Name: partitionMetaFile, Err: err})
-		return l.writeFile(l.path+"/"+partitionMetaFile, encodePartitionMeta(l.topicID))
+		return false, l.writeFile(l.path+"/"+partitionMetaFile, encodePartitionMeta(l.topicID))
 	case err != nil:
-		return l.failed(err)
+		return false, l.failed(err)
 	case id.topic != l.topicID:
-		return fmt.Errorf("%w: %v on disk, %v wanted", ErrTopicIDMismatch, id.topic, l.topicID)
+		return false, fmt.Errorf("%w: %v on disk, %v wanted", ErrTopicIDMismatch, id.topic, l.topicID)
 	case !id.ours:
 		l.dense.Store(false)
 	}
-	return nil
+	return id.ours, nil
 }

@@ -95,10 +95,11 @@ func (s *segment) read(from, end, high model.Offset, o ReadOptions) (slice Slice
 			f.unref()
 		}
 	}()
-	pos, found, err := s.locate(f, from, high)
+	first, found, err := s.locate(f, from, high)
 	if err != nil || !found {
 		return Slice{}, false, err
 	}
+	pos := first.pos
 	stop := s.size.Load()
 	if end < high {
 		// The batch that holds end, or the first behind it, is the first that must not be seen.
@@ -107,10 +108,10 @@ func (s *segment) read(from, end, high model.Offset, o ReadOptions) (slice Slice
 			return Slice{}, true, err
 		}
 		if ok {
-			stop = at
+			stop = at.pos
 		}
 	}
-	n, err := s.fit(f, span{pos, stop}, o)
+	n, err := s.fit(f, first, stop, o)
 	if err != nil || n == 0 {
 		return Slice{}, true, err
 	}
@@ -124,21 +125,22 @@ func (s *segment) read(from, end, high model.Offset, o ReadOptions) (slice Slice
 	return Slice{File: f.File, Pos: pos, Len: min(n, good-pos), file: f}, true, nil
 }
 
-// fit is how many of the bytes in r the options allow, 0 when not even the first batch is among them.
-func (s *segment) fit(f *openFile, r span, o ReadOptions) (int64, error) {
-	n := r.to - r.from
+// fit is how many of the bytes from the first batch to stop the options allow, 0 when not even that batch is among them.
+func (s *segment) fit(f *openFile, first location, stop int64, o ReadOptions) (n int64, err error) {
+	n = stop - first.pos
 	if n <= int64(o.MaxBytes) {
 		return max(n, 0), nil
 	}
-	size, err := s.sizeAt(f, r.from)
-	if err != nil {
-		return 0, badBatchOr(err)
+	if first.size == 0 {
+		if first.size, err = s.sizeAt(f, first.pos); err != nil {
+			return 0, badBatchOr(err)
+		}
 	}
 	switch {
-	case size <= int64(o.MaxBytes):
+	case first.size <= int64(o.MaxBytes):
 		return int64(o.MaxBytes), nil
 	case o.MinOne:
-		return min(size, n), nil
+		return min(first.size, n), nil
 	}
 	return 0, nil
 }

@@ -16,6 +16,7 @@ import (
 type recovery struct {
 	*Log
 	left opening
+	ours bool // the log was created by this program
 
 	all     []*segment
 	removed bool // a file was: its name must not come back
@@ -43,8 +44,12 @@ func (r *recovery) run(names []string) error {
 		}
 		s.adopt(size, r.all[i+1].base)
 	}
-	if err := r.readEpochs(r.all[:tail+1]); err != nil {
+	read, err := r.readEpochs(r.all[:tail+1])
+	if err != nil {
 		return err
+	}
+	if read && r.left.startUnknown && r.ours && len(r.mu.epochs.entries) > 0 {
+		r.left.start = max(r.left.start, r.mu.epochs.entries[0].Start)
 	}
 	end, err := r.scanTail(tail)
 	if err != nil {
@@ -100,9 +105,11 @@ func (r *recovery) finish(tail int, end model.Offset) error {
 	if l.End() > l.DurableEnd() {
 		l.mu.unsyncedSince = r.begun
 		for _, s := range r.all[tail:] {
-			if s.w.file, err = s.openData(); err != nil {
+			f, err := s.openData()
+			if err != nil {
 				return l.failed(err)
 			}
+			s.hold(f)
 			l.disk.unsynced.Add(s.size.Load() - s.w.synced)
 		}
 		l.touch()
@@ -141,6 +148,11 @@ func (r *recovery) noteLost(end model.Offset) {
 
 // restartAt drops every segment and lets the log begin anew, with the producers it knew.
 func (r *recovery) restartAt(start model.Offset) error {
+	if len(r.all) == 0 && start == 0 { // nothing was ever appended
+		r.beginAt(0)
+		r.mu.dirs.add()
+		return nil
+	}
 	state, err := r.producersAt(r.all, start)
 	if err != nil {
 		return err
@@ -158,9 +170,7 @@ func (r *recovery) restartAt(start model.Offset) error {
 	}
 	r.mu.epochs, r.mu.epochsDirty = epochs{}, true
 	r.mu.producers = state
-	if err := r.beginAt(start); err != nil {
-		return err
-	}
+	r.beginAt(start)
 	return r.syncNames()
 }
 
@@ -170,11 +180,7 @@ func (r *recovery) restartBehind(base model.Offset) error {
 	if err := r.sealLocked(old); err != nil {
 		return err
 	}
-	s, err := r.createSegment(base)
-	if err != nil {
-		return err
-	}
-	r.all = append(r.all, s)
+	r.all = append(r.all, r.emptySegment(base))
 	l := r.Log
 	l.segments.Store(&view{segments: r.all})
 	l.end.Store(int64(base))

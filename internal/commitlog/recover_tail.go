@@ -203,8 +203,9 @@ func (r *recovery) scanSegment(s *segment, b span, next model.Offset) (model.Off
 	return next, nil
 }
 
-// readEpochs reads the epochs up to the recovery point; the scan adds those behind. If the file is lost, they stand in every batch.
-func (r *recovery) readEpochs(below []*segment) error {
+// readEpochs reads the epochs up to the recovery point; the scan adds those behind. If the file is lost, they stand in every batch: then read
+// is false.
+func (r *recovery) readEpochs(below []*segment) (read bool, err error) {
 	name := r.path + "/" + epochFile
 	b, err := vfs.ReadFile(r.env.FS, name, checkpointLimit)
 	if err == nil {
@@ -212,19 +213,19 @@ func (r *recovery) readEpochs(below []*segment) error {
 		if entries, err = decodeEpochs(b); err == nil {
 			r.mu.epochs.entries = entries
 			r.mu.epochs.truncateEnd(r.left.recoveryPoint)
-			return nil
+			return true, nil
 		}
 		r.report(Event{Kind: EventCheckpointBad, TP: r.tp, Name: epochFile, Err: err})
 	} else if !notExist(err) {
-		return r.failed(err)
+		return false, r.failed(err)
 	}
 	r.mu.epochsDirty = true
 	for _, s := range below {
 		if err := r.deriveEpochs(s); err != nil {
-			return err
+			return false, err
 		}
 	}
-	return nil
+	return false, nil
 }
 
 func (r *recovery) deriveEpochs(s *segment) error {

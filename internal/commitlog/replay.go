@@ -25,14 +25,14 @@ func (s *producers) replay(seg *segment, from, to model.Offset, onAbort func(abo
 	var failure error
 	begin := int64(0)
 	if from > seg.base {
-		pos, ok, err := seg.locate(f, from, math.MaxInt64)
+		at, ok, err := seg.locate(f, from, math.MaxInt64)
 		switch {
 		case errors.Is(err, ErrCorrupt):
 			// The walk below steps over the damage.
 		case err != nil || !ok:
 			return err
 		default:
-			begin = pos
+			begin = at.pos
 		}
 	}
 	err = seg.walk(f, span{begin, end}, func(sc *scanner) bool {

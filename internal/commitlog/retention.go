@@ -195,6 +195,11 @@ func (l *Log) advanceStart() {
 		l.start.Store(int64(start))
 		if l.mu.epochs.truncateStart(start) {
 			l.mu.epochsDirty = true
+			if !l.beginsSegment(start) {
+				// The first epoch begins where the log does: that is how a start within a segment survives the loss of its checkpoint. What
+				// fails here is tried again by the next checkpoint.
+				_ = l.writeEpochsLocked()
+			}
 		}
 	}
 	v := l.segments.Load()

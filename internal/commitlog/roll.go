@@ -75,11 +75,13 @@ func (l *Log) jitterLocked(most time.Duration) time.Duration {
 // is shorter than it was left: then its end is lost, and the segment must not be written again.
 func (l *Log) prepareLocked(s *segment) (whole bool, err error) {
 	if s.w.file == nil {
-		f, err := s.openData()
+		f, err := l.openActiveLocked(s)
 		if err != nil {
-			return false, l.failed(err)
+			return false, err
 		}
-		s.w.file = f
+		if n := s.hold(f); n >= l.maxHeld && n%heldStep == 0 {
+			l.care.crowded()
+		}
 	}
 	if s.w.ready {
 		return true, nil
@@ -138,8 +140,8 @@ func (l *Log) rollLocked(base model.Offset) (*segment, error) {
 	if err := l.writeSnapshot(base, &l.mu.producers); err != nil {
 		return nil, err
 	}
-	s, err := l.createSegment(base)
-	if err != nil {
+	s := l.emptySegment(base)
+	if _, err := l.prepareLocked(s); err != nil {
 		return nil, err
 	}
 	l.mu.producers.dirty, l.mu.sinceSnapshot = false, 0
@@ -150,9 +152,6 @@ func (l *Log) rollLocked(base model.Offset) (*segment, error) {
 	l.report(Event{Kind: EventRolled, TP: l.tp, From: base})
 	l.Commit()
 	l.touch()
-	if _, err := l.prepareLocked(s); err != nil {
-		return nil, err
-	}
 	return s, nil
 }
 
@@ -174,18 +173,31 @@ func (l *Log) sealLocked(s *segment) error {
 	return s.flushAborts()
 }
 
-// createSegment makes the files of an empty segment, writable at once. The names are not durable yet.
-func (l *Log) createSegment(base model.Offset) (*segment, error) {
-	s := newSegment(l.place, base, l.config.Load().Segment.IndexIntervalBytes)
-	f, err := l.files.open(&s.data, s.file(base, logSuffix), openFresh)
+// openActiveLocked opens the active segment's file to append to it. Only now it is created: an empty log is a directory and a name.
+func (l *Log) openActiveLocked(s *segment) (*openFile, error) {
+	if s.size.Load() > 0 {
+		f, err := s.openData()
+		return f, l.failed(err)
+	}
+	f, err := s.open(&s.data, logSuffix, openCreate)
 	if err != nil {
 		return nil, l.failed(err)
 	}
-	f.unref() // an idle log holds no descriptor
-	s.w = segmentWriter{indexer: newIndexer(), firstTime: -1, created: l.env.Clock.Now(), ready: true}
+	if err := s.cutFile(f, 0); err != nil {
+		f.unref()
+		return nil, err
+	}
+	l.mu.names.add()
+	return f, nil
+}
+
+// emptySegment is a segment that begins at base. Its files are made when the first record comes.
+func (l *Log) emptySegment(base model.Offset) *segment {
+	s := newSegment(l.place, base, l.config.Load().Segment.IndexIntervalBytes)
+	s.w.firstTime, s.w.created, s.w.ready = -1, l.env.Clock.Now(), true
 	s.maxTime.Store(-1)
 	s.index.reset()
 	s.aborts.known = true
 	s.beginRecent(base)
-	return s, nil
+	return s
 }

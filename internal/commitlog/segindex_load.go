@@ -56,7 +56,45 @@ func (s *segment) readIndexLocked(limit uint32, end int64) error {
 		return nil
 	}
 	x.lastTime = readTimeEntry(t[:])
-	return s.proveTimeLocked(x.lastTime, end)
+	if err := s.proveTimeLocked(x.lastTime, end); err != nil {
+		return err
+	}
+	return s.proveLatestLocked(limit, end)
+}
+
+// proveLatestLocked looks whether a batch behind the last time entry has a larger timestamp: then entries are missing, and those made from
+// here on would say what is not true. Behind the last entry of the offset index that is no loss; the largest one is noted here. Timestamps mostly
+// grow, so there is little to look at.
+func (s *segment) proveLatestLocked(limit uint32, end int64) error {
+	x := &s.index
+	f, err := s.openData()
+	if err != nil {
+		return err
+	}
+	defer f.unref()
+	from, err := s.startLocked(x.lastTime.rel)
+	if err != nil {
+		return badIndexOr(err)
+	}
+	sc := s.scan(f, from, end)
+	defer sc.done()
+	latest := x.lastTime
+	for sc.next() && sc.h.BaseOffset >= s.base && sc.h.LastOffset() < s.base+model.Offset(limit) {
+		if sc.h.MaxTimestamp <= latest.ts {
+			continue
+		}
+		if x.offsetsInFile > 0 && sc.at <= int64(x.lastOffset.pos) {
+			return errBadIndex
+		}
+		latest = timeEntry{ts: sc.h.MaxTimestamp, rel: s.relative(sc.h.LastOffset())}
+	}
+	if sc.err != nil && !errors.Is(sc.err, errBroken) {
+		return sc.err
+	}
+	if latest != x.lastTime {
+		x.addTimeLocked(latest)
+	}
+	return nil
 }
 
 // readTail counts the entries of an index file that stand before the first one of offset limit or more, cuts the rest off, and gives the
@@ -216,12 +254,12 @@ func (s *segment) deriveIndexLocked(limit uint32, end int64) error {
 		x.addTimeLocked(w.maxTime)
 	}
 	x.ready = true
-	if x.pendingLocked() > 1 { // an index without entries is no loss, and the last time entry is made whenever it is needed
-		s.report(Event{Kind: EventIndexRebuilt, TP: s.tp, From: s.base})
-	}
+	// An index without entries is no loss, and its one time entry is made whenever it is needed: that is the state of every small segment
+	// after a crash, and not worth two files.
 	flag := openExisting
-	if x.pendingLocked() > 0 {
+	if x.pendingLocked() > 1 {
 		flag = openCreate
+		s.report(Event{Kind: EventIndexRebuilt, TP: s.tp, From: s.base})
 	}
 	if err := s.storeIndexLocked(flag); err != nil && !errors.Is(err, ErrNoSpace) {
 		return err

@@ -101,11 +101,24 @@ func (s *segment) openData() (*openFile, error) {
 // open, or starts over with a newer view.
 func (s *segment) retire() {
 	s.retired.Store(true)
+	s.letGo()
+	s.close()
+}
+
+// hold keeps the data file open until a sync has covered what is written to it: the system reports a failed write-back to descriptors that
+// were open when it happened. It returns how many files the directory holds in that way.
+func (s *segment) hold(f *openFile) int64 {
+	s.w.file = f
+	return s.held.Add(1)
+}
+
+// letGo ends that.
+func (s *segment) letGo() {
 	if s.w.file != nil {
 		s.w.file.unref()
 		s.w.file = nil
+		s.held.Add(-1)
 	}
-	s.close()
 }
 
 // gone tells a deleted file from a failing disk.
@@ -134,68 +147,80 @@ func (s *segment) endsEarly(low, high model.Offset) bool {
 	return high != math.MaxInt64 && low < high && s.dense.Load()
 }
 
+// location is where a batch is; size is 0 when nobody has looked.
+type location struct{ pos, size int64 }
+
 // locate finds the first batch that ends at off or behind. high is an offset that no batch of the segment reaches. ok is false when the
 // segment ends before; ErrCorrupt when off lies in damaged bytes.
-func (s *segment) locate(f *openFile, off, high model.Offset) (pos int64, ok bool, err error) {
+func (s *segment) locate(f *openFile, off, high model.Offset) (at location, ok bool, err error) {
 	rel := s.relative(off)
 	var from int64
 	if r := s.recent.Load(); r != nil {
 		if pos, ok := r.find(rel); ok {
-			return pos, pos < s.size.Load(), nil
+			return location{pos: pos}, pos < s.size.Load(), nil
 		}
 		from = r.floor(rel)
 	}
 	for from == 0 {
 		e, generation, err := s.floor(rel)
 		if err != nil {
-			return 0, false, err
+			return at, false, err
 		}
-		pos, ok, err = s.locateFrom(f, int64(e.pos), off, high, e.rel)
+		at, ok, err = s.locateFrom(f, hint{pos: int64(e.pos), ends: s.base + model.Offset(e.rel)}, off, high)
 		if !errors.Is(err, errBadIndex) {
-			return pos, ok, err
+			return at, ok, err
 		}
 		if err := s.rebuildIndex(generation); err != nil {
-			return 0, false, err
+			return at, false, err
 		}
 	}
-	return s.locateFrom(f, from, off, high, 0)
+	return s.locateFrom(f, hint{pos: from, ends: model.NoOffset}, off, high)
 }
 
-// locateFrom scans from a batch on. ends, unless 0, is where an index entry says that this batch ends, relative to the base.
-func (s *segment) locateFrom(f *openFile, from int64, off, high model.Offset, ends uint32) (pos int64, ok bool, err error) {
-	sc := s.scan(f, from, s.size.Load())
+// hint is where a scan may begin: a batch that ends at an offset, if the index says so (NoOffset: it is certain that one begins there).
+type hint struct {
+	pos  int64
+	ends model.Offset
+}
+
+// doubtful reports whether it has yet to be seen that the batch is there. A segment begins with a batch in any case.
+func (h hint) doubtful() bool { return h.pos > 0 && h.ends != model.NoOffset }
+
+// locateFrom scans from a batch on. errBadIndex when the hint is wrong.
+func (s *segment) locateFrom(f *openFile, from hint, off, high model.Offset) (at location, ok bool, err error) {
+	sc := s.scan(f, from.pos, s.size.Load())
 	defer sc.done()
 	low := s.base
 	for {
 		for sc.next() {
-			if sc.at == from && from > 0 && ends > 0 && sc.h.LastOffset() != s.base+model.Offset(ends) {
-				return 0, false, errBadIndex
+			if sc.at == from.pos && from.doubtful() && sc.h.LastOffset() != from.ends {
+				return at, false, errBadIndex
 			}
 			if sc.h.BaseOffset < low || sc.h.NextOffset() > s.bound(sc.at, high) {
 				sc.pos, sc.err = sc.at, errBroken
 				break
 			}
 			if sc.h.LastOffset() >= off {
-				return sc.at, true, nil
+				return location{pos: sc.at, size: int64(sc.h.Size())}, true, nil
 			}
 			low = sc.h.NextOffset()
 		}
 		switch {
 		case sc.err == nil && s.lost(off):
-			return 0, false, ErrCorrupt
+			return at, false, ErrCorrupt
 		case sc.err == nil && !s.endsEarly(low, high):
-			return 0, false, nil
+			return at, false, nil
 		case sc.err != nil && !errors.Is(sc.err, errBroken):
-			return 0, false, sc.err
-		case from > 0 && sc.pos == from && ends > 0:
-			return 0, false, errBadIndex
+			return at, false, sc.err
+		case sc.pos == from.pos && from.doubtful():
+			return at, false, errBadIndex
 		}
 		d, err := s.condemn(sc, low, high)
 		if err != nil {
-			return 0, false, err
+			return at, false, err
 		}
 		if off < d.next {
-			return 0, false, s.at(off, ErrCorrupt)
+			return at, false, s.at(off, ErrCorrupt)
 		}
 		sc.pos, sc.err, low = d.to, nil, d.next
 	}

@@ -40,20 +40,11 @@ func (l *Log) TruncateFullyTo(start model.Offset) error {
 	}
 	l.mu.truncations++
 	gone := l.segments.Load().segments
-	s, err := l.createSegment(start)
-	if err != nil {
-		return l.at(start, err)
-	}
 	l.end.Store(int64(start))
 	l.durable.Store(int64(start))
 	l.mu.wantStart = start
 	l.start.Store(int64(start))
-	l.segments.Store(&view{segments: []*segment{s}})
-	if i := segmentAt(gone, start); i >= 0 {
-		// Its name has been taken over.
-		gone[i].retire()
-		gone = append(append([]*segment{}, gone[:i]...), gone[i+1:]...)
-	}
+	l.segments.Store(&view{segments: []*segment{l.emptySegment(start)}})
 	l.removeLocked(gone, start)
 	if at := l.mu.snapshotAt; at != model.NoOffset {
 		_ = l.env.FS.Remove(l.file(at, snapshotSuffix)) // removed after the next crash at the latest
@@ -66,15 +57,6 @@ func (l *Log) TruncateFullyTo(start model.Offset) error {
 	l.highWatermark.Store(int64(start))
 	l.touch()
 	return l.at(start, l.syncNames())
-}
-
-func segmentAt(segments []*segment, base model.Offset) int {
-	for i, s := range segments {
-		if s.base == base {
-			return i
-		}
-	}
-	return -1
 }
 
 // truncateLocked cuts the segment that holds end and drops those behind it.
@@ -92,10 +74,11 @@ func (l *Log) truncateLocked(end model.Offset) error {
 		return l.failed(err)
 	}
 	defer f.unref()
-	pos, ok, err := old.locate(f, end, v.high(i))
+	at, ok, err := old.locate(f, end, v.high(i))
 	if err != nil && !errors.Is(err, ErrCorrupt) {
 		return err
 	}
+	pos := at.pos
 	if !ok {
 		pos = old.size.Load()
 	}
@@ -180,10 +163,11 @@ func (l *Log) cutSegmentLocked(old *segment, f *openFile, pos int64, end model.O
 	l.unsynced.Add((pos - s.w.synced) - (old.size.Load() - old.w.synced))
 	old.retire()
 	if s.w.synced < pos {
-		var err error
-		if s.w.file, err = s.openData(); err != nil {
+		f, err := s.openData()
+		if err != nil {
 			return nil, l.failed(err)
 		}
+		s.hold(f)
 	}
 	s.index.mu.Lock()
 	err := s.loadIndexLocked(s.relative(end), pos)
