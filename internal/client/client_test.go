@@ -139,7 +139,7 @@ func TestGreetingComesFirstAndMayRefuse(t *testing.T) {
 		Greeted: func(_ string, body []byte) error {
 			var resp wire.HelloResponse
 			if err := resp.Decode(wire.NewDecoder(body, wire.DefaultLimits()), 0); err != nil || resp.ErrorCode != model.InconsistentClusterID {
-				return fmt.Errorf("greeting answered with %v, %w", resp.ErrorCode, err)
+				return fmt.Errorf("greeting answered with %w, %w", resp.ErrorCode, err)
 			}
 			return refused
 		},

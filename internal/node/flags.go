@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/klamm/klamm/internal/config"
+	"github.com/klamm/klamm/internal/model"
 )
 
 // Flags are what the command line says about a node. Empty fields leave it to the configuration.
@@ -33,6 +34,7 @@ const (
 // settings are a node's start-up settings after flags, environment and file have been put together.
 type settings struct {
 	static   *config.Static
+	load     config.LoadOptions // what static was made from
 	warnings []string
 	dirs     []string
 	kafka    []config.Listener // where clients connect
@@ -50,24 +52,23 @@ func (f Flags) settings() (*settings, error) {
 	if f.NodeListen != "" {
 		set = append(set, "klamm.node.listen="+f.NodeListen)
 	}
-	static, warnings, err := config.Load(config.LoadOptions{File: f.Config, Environ: f.Environ, Set: set})
-	if err != nil {
-		return nil, err
-	}
-	s := &settings{static: static, warnings: warnings, http: defaultHTTPListen, dirs: dataDirs(static)}
-	if static.IsSet("klamm.http.listen") {
-		s.http = static.String("klamm.http.listen")
-	}
-	switch {
-	case f.Listen != "":
+	if f.Listen != "" {
 		host, port, err := splitAddress(f.Listen)
 		if err != nil {
 			return nil, fmt.Errorf("--listen %s: %w", f.Listen, err)
 		}
-		s.kafka = []config.Listener{{Name: "PLAINTEXT", Host: host, Port: port}}
-	case static.IsSet("listeners"):
-		s.kafka = static.Listeners()
-	default:
+		set = append(set, "listeners="+plaintext(host, port))
+	}
+	s := &settings{load: config.LoadOptions{File: f.Config, Environ: f.Environ, Set: set}, http: defaultHTTPListen}
+	var err error
+	if s.static, s.warnings, err = config.Load(s.load); err != nil {
+		return nil, err
+	}
+	s.dirs, s.kafka = dataDirs(s.static), s.static.Listeners()
+	if s.static.IsSet("klamm.http.listen") {
+		s.http = s.static.String("klamm.http.listen")
+	}
+	if !s.static.IsSet("listeners") {
 		host, port, err := splitAddress(defaultListen)
 		if err != nil {
 			return nil, err
@@ -81,6 +82,20 @@ func (f Flags) settings() (*settings, error) {
 		}
 	}
 	return s, nil
+}
+
+// name makes the id that the node turned out to have part of the configuration, where clients look for it.
+func (s *settings) name(id model.BrokerID) error {
+	s.load.Set = append(s.load.Set, fmt.Sprintf("node.id=%d", id))
+	static, _, err := config.Load(s.load)
+	if err == nil {
+		s.static = static
+	}
+	return err
+}
+
+func plaintext(host string, port int) string {
+	return "PLAINTEXT://" + net.JoinHostPort(host, strconv.Itoa(port))
 }
 
 func dataDirs(static *config.Static) []string {

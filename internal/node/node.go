@@ -103,6 +103,10 @@ func build(ctx context.Context, s *settings, version string, log *slog.Logger, l
 		return n, err
 	}
 	n.me = n.identity.node
+	if err := s.name(n.me); err != nil {
+		return n, err
+	}
+	n.static = s.static
 	n.resolver = config.NewResolver(s.static, n.me)
 	n.replicas = newReplicas()
 	n.edges.events = newEvents(log)
