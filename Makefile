@@ -50,7 +50,7 @@ fuzz:
 			echo "== $$pkg $$target"; $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$pkg; \
 		done; done
 
-## bench: Klamm beside Apache Kafka in one run; prints a table of ratios, keeps raw runs in bench/results
+## bench: Klamm beside Apache Kafka in one run; prints a table of ratios, keeps raw runs in bench/results. BENCHFLAGS=-quick: under 5 minutes
 bench: build
 	$(GO) run ./bench $(BENCHFLAGS)
 

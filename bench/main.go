@@ -12,13 +12,17 @@ import (
 
 func main() {
 	load := flag.String("load", "", "internal: run this load from standard input's JSON and print its result")
-	pairs := flag.Int("pairs", 4, "counted interleaved pairs of each row; one more is run first and discarded")
+	quick := flag.Bool("quick", false, "2 pairs and a short warm-up: under five minutes, for a first look")
+	pairs := flag.Int("pairs", 10, "counted interleaved pairs of each row; one more is run first and discarded")
 	only := flag.String("rows", "", "run only rows whose name or id contains this")
 	bin := flag.String("klamm", "bin/klamm", "the binary to measure")
 	out := flag.String("out", "bench/results", "folder for raw runs")
 	noKafka := flag.Bool("no-kafka", false, "measure Klamm alone")
-	warm := flag.Duration("warm", 30*time.Second, "warm-up of the JVM broker before the first row")
+	warm := flag.Duration("warm", time.Minute, "warm-up of the JVM broker before the first row")
 	flag.Parse()
+	if *quick {
+		*pairs, *warm = 2, 15*time.Second
+	}
 	var err error
 	if *load != "" {
 		err = serveLoad(*load)
