@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -71,17 +72,26 @@ func (a *app) produce(c *cobra.Command, topic string, files []string, p produceF
 	send := func(*kgo.Record) { delivery.asked++ }
 	if !p.dryRun {
 		opts := []kgo.Opt{kgo.RecordPartitioner(namedPartition{kgo.StickyKeyPartitioner(nil)}), kgo.AllowAutoTopicCreation(), kgo.UnknownTopicRetries(8),
-			kgo.RecordDeliveryTimeout(max(a.flags.timeout, connect.DefaultTimeout))}
+			kgo.AllowIdempotentProduceCancellation()}
 		cl, err := s.Client(opts...)
 		if err != nil {
 			return err
 		}
 		defer cl.Close()
+		ctx, cancel := context.WithCancelCause(c.Context())
+		defer cancel(nil)
+		go delivery.watch(ctx, cancel, max(a.flags.timeout, connect.DefaultTimeout))
 		send = func(r *kgo.Record) {
-			delivery.asked++
-			cl.Produce(c.Context(), r, delivery.done)
+			delivery.begin()
+			cl.Produce(ctx, r, delivery.done)
 		}
-		delivery.flush = cl.Flush
+		delivery.flush = func(context.Context) error {
+			err := cl.Flush(ctx)
+			if cause := context.Cause(ctx); cause != nil {
+				return cause
+			}
+			return err
+		}
 	}
 	switch {
 	case c.Flags().Changed("value"):
@@ -140,17 +150,48 @@ func (n namedTopicPartition) OnNewBatch() {
 type delivery struct {
 	mu     sync.Mutex
 	asked  int
+	ended  int // acknowledged or failed
 	failed int
 	first  error
 	flush  func(context.Context) error
 }
 
+func (d *delivery) begin() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.asked++
+}
+
+// watch gives up when records wait and none of them has ended for so long. The client's own limit counts from a record's timestamp, which
+// a user may have set to any time.
+func (d *delivery) watch(ctx context.Context, giveUp context.CancelCauseFunc, limit time.Duration) {
+	tick := time.NewTicker(limit / 20)
+	defer tick.Stop()
+	since, ended := time.Now(), -1
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			d.mu.Lock()
+			if d.ended != ended || d.asked == d.ended {
+				since, ended = now, d.ended
+			}
+			d.mu.Unlock()
+			if now.Sub(since) > limit {
+				giveUp(fmt.Errorf("no record was acknowledged for %s: %w", limit, context.DeadlineExceeded))
+			}
+		}
+	}
+}
+
 func (d *delivery) done(_ *kgo.Record, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.ended++
 	if err == nil {
 		return
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
 	d.failed++
 	if d.first == nil {
 		d.first = err
@@ -165,6 +206,8 @@ func (d *delivery) wait(ctx context.Context) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return err
 	case d.failed > 0 && d.failed == d.asked:
 		return d.first
 	case d.failed > 0:

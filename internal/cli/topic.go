@@ -77,7 +77,8 @@ func (a *app) topicCreate() *cobra.Command {
 					return err
 				}
 				var errs []error
-				for _, r := range responses.Sorted() {
+				for _, name := range names {
+					r := responses[name]
 					switch {
 					case r.Err == nil && dryRun:
 						a.printf("would create topic %s\n", r.Topic)
@@ -213,7 +214,8 @@ func (a *app) topicDelete() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				for _, r := range responses.Sorted() {
+				for _, name := range present {
+					r := responses[name]
 					if r.Err != nil {
 						errs = append(errs, a.failed(len(names), "topic "+r.Topic, r.Err, r.ErrMessage))
 						continue

@@ -44,7 +44,7 @@ func Load(o LoadOptions) (*Static, []string, error) {
 	}
 	kafka, klamm := environment(o.Environ)
 	for _, s := range append(kafka, klamm...) {
-		l.add(s.variable, s.setting)
+		l.variable(s)
 	}
 	for _, x := range o.Set {
 		name, value, ok := strings.Cut(x, "=")
@@ -128,6 +128,17 @@ func (l *loader) add(place string, s setting) {
 	}
 	l.values[s.name] = k.Canonical(s.value)
 	l.static.places[s.name] = place
+}
+
+// variable takes a setting of the environment. Others put variables there too, so one that looks like no key at all is only warned
+// about; one that is nearly a key is a mistake all the same.
+func (l *loader) variable(s namedSetting) {
+	var unknown *UnknownKeyError
+	if _, err := settable(s.name); errors.As(err, &unknown) && unknown.Nearest == "" {
+		l.warn("%s is no setting: no key is called %s", s.variable, s.name)
+		return
+	}
+	l.add(s.variable, s.setting)
 }
 
 // settable finds the key a name stands for in a file: itself, or for listener.name.internal.max.connections the key at its end.

@@ -193,6 +193,13 @@ func TestEnvironmentThatIsNoConfiguration(t *testing.T) {
 	}
 }
 
+func TestVariablesOfOthersOnlyWarn(t *testing.T) {
+	_, warnings, err := Load(LoadOptions{Environ: []string{"KLAMM_BIN=/bin/klamm", "KAFKA_MY_APP=1"}})
+	if err != nil || len(warnings) != 2 || !strings.Contains(warnings[0], "KAFKA_MY_APP is no setting") {
+		t.Errorf("%v %q", err, warnings)
+	}
+}
+
 func TestRepeatedKeyWarns(t *testing.T) {
 	s, warnings, err := load(t, "server.properties", "num.partitions=1\nnum.partitions=2\n", LoadOptions{})
 	if err != nil || s.Int("num.partitions") != 2 || len(warnings) != 1 || !strings.Contains(warnings[0], "already set in line 1") {
