@@ -188,7 +188,11 @@ func (h hint) doubtful() bool { return h.pos > 0 && h.ends != model.NoOffset }
 
 // locateFrom scans from a batch on. errBadIndex when the hint is wrong.
 func (s *segment) locateFrom(f *openFile, from hint, off, high model.Offset) (at location, ok bool, err error) {
-	sc := s.scan(f, from.pos, s.size.Load())
+	size := s.size.Load()
+	if from.doubtful() && from.pos >= size {
+		return at, false, errBadIndex
+	}
+	sc := s.scan(f, from.pos, size)
 	defer sc.done()
 	low := s.base
 	for {
