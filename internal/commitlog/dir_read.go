@@ -19,8 +19,9 @@ type leftBehind struct {
 	starts         map[model.TopicPartition]model.Offset
 	highWatermarks map[model.TopicPartition]model.Offset
 	cleaned        map[model.TopicPartition]model.Offset
-	noStarts       bool // the checkpoint of the starts is lost
-	complete       bool // starts and recovery points are all there: a log they do not name was never checkpointed
+	metas          map[model.TopicPartition]partitionMeta // what partition.metadata says, where it was read
+	noStarts       bool                                   // the checkpoint of the starts is lost
+	complete       bool                                   // starts and recovery points are all there: a log they do not name was never checkpointed
 }
 
 // forget drops what is known of a log, once it is open or gone.
@@ -30,6 +31,7 @@ func (b *leftBehind) forget(tp model.TopicPartition) {
 	delete(b.starts, tp)
 	delete(b.highWatermarks, tp)
 	delete(b.cleaned, tp)
+	delete(b.metas, tp)
 }
 
 // keepOnly drops what the checkpoints say of logs that are not there: they were deleted, and if there is one of that name again, it is another.
@@ -199,22 +201,29 @@ func (d *Dir) doomedDirs() []string {
 
 // readTopicIDs reads partition.metadata of found logs, several at a time.
 func (d *Dir) readTopicIDs(which []int) error {
+	metas := make([]partitionMeta, len(which))
 	errs := make([]error, d.o.RecoveryThreads)
 	var wg sync.WaitGroup
 	for t := range d.o.RecoveryThreads {
 		wg.Go(func() {
-			for i := t; i < len(which); i += d.o.RecoveryThreads {
-				f := &d.found[which[i]]
-				meta, err := readPartitionMeta(d.env.FS, d.o.Path+"/"+f.TP.String())
-				if err != nil && !errors.Is(err, errBadPartitionMeta) {
+			for i := t; i < len(which) && errs[t] == nil; i += d.o.RecoveryThreads {
+				var err error
+				metas[i], err = readPartitionMeta(d.env.FS, d.o.Path+"/"+d.found[which[i]].TP.String())
+				if !errors.Is(err, errBadPartitionMeta) {
 					errs[t] = err
-					return
 				}
-				f.TopicID = meta.topic
 			}
 		})
 	}
 	wg.Wait()
+	d.left.metas = make(map[model.TopicPartition]partitionMeta, len(which))
+	for i, m := range metas {
+		if !m.topic.IsZero() {
+			f := &d.found[which[i]]
+			f.TopicID = m.topic
+			d.left.metas[f.TP] = m
+		}
+	}
 	return errors.Join(errs...)
 }
 

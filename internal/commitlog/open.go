@@ -14,8 +14,9 @@ type opening struct {
 	start         model.Offset
 	startUnknown  bool // the checkpoint of the starts was lost
 	highWatermark model.Offset
-	cleaned       model.Offset // the cleaner has been at it up to here
-	fresh         bool         // no checkpoint has ever named it: it begins at 0
+	meta          partitionMeta // zero when it was not read
+	cleaned       model.Offset  // the cleaner has been at it up to here
+	fresh         bool          // no checkpoint has ever named it: it begins at 0
 }
 
 func (d *Dir) opening(tp model.TopicPartition) opening {
@@ -70,7 +71,7 @@ func (l *Log) open(op opening) error {
 	if err != nil {
 		return l.failed(err)
 	}
-	ours, err := l.checkTopic()
+	ours, err := l.checkTopic(op.meta)
 	if err != nil {
 		return err
 	}
@@ -150,11 +151,13 @@ func (l *Log) beginAt(base model.Offset) {
 	l.touch()
 }
 
-// checkTopic holds partition.metadata against the topic this log is opened for. If the file is missing or damaged, the caller knows best
+// checkTopic holds partition.metadata, which may have been read before, against the topic this log is opened for. If the file is missing or damaged, the caller knows best
 // whose directory it is: the file is written again.
 // ours says whether the log was created by this program.
-func (l *Log) checkTopic() (ours bool, err error) {
-	id, err := readPartitionMeta(l.env.FS, l.path)
+func (l *Log) checkTopic(id partitionMeta) (ours bool, err error) {
+	if id.topic.IsZero() {
+		id, err = readPartitionMeta(l.env.FS, l.path)
+	}
 	switch {
 	case errors.Is(err, errBadPartitionMeta):
 		l.report(Event{Kind: EventCheckpointBad, TP: l.tp, Name: partitionMetaFile, Err: err})

@@ -19,7 +19,8 @@ type recovery struct {
 	ours bool // the log was created by this program
 
 	all     []*segment
-	removed bool // a file was: its name must not come back
+	snaps   []model.Offset // offsets of the snapshot files, lowest first
+	removed bool           // a file was: its name must not come back
 	scanned int64
 	begun   time.Time
 }
@@ -90,7 +91,7 @@ func (r *recovery) finish(tail int, end model.Offset) error {
 			return err
 		}
 	}
-	state, err := l.producersAt(r.all, l.End())
+	state, err := l.producersFrom(r.snaps, r.all, l.End())
 	if err != nil {
 		return err
 	}
@@ -153,7 +154,7 @@ func (r *recovery) restartAt(start model.Offset) error {
 		r.mu.dirs.add()
 		return nil
 	}
-	state, err := r.producersAt(r.all, start)
+	state, err := r.producersFrom(r.snaps, r.all, start)
 	if err != nil {
 		return err
 	}
@@ -217,6 +218,7 @@ func (r *recovery) collect(names []string) error {
 	if err != nil {
 		return err
 	}
+	r.snaps = snapshotsAmong(names)
 	interval := r.config.Load().Segment.IndexIntervalBytes
 	for _, name := range names {
 		base, suffix, ok := parseSegmentFile(name)
@@ -323,23 +325,23 @@ func (r *recovery) swapEnd(name string, base model.Offset) (model.Offset, error)
 // tidySnapshots removes snapshots of what was cut off, which must not speak for what takes its place, and all but the newest of those
 // between segments.
 func (r *recovery) tidySnapshots() error {
-	offsets, err := r.snapshots()
-	if err != nil {
-		return err
-	}
-	for _, off := range slices.Backward(offsets) {
+	kept := r.snaps[:0:0]
+	for _, off := range slices.Backward(r.snaps) {
 		i := (&view{segments: r.all}).find(off)
 		between := r.all[i].base != off
 		if off <= r.End() && (!between || r.mu.snapshotAt == model.NoOffset) {
 			if between {
 				r.mu.snapshotAt = off
 			}
+			kept = append(kept, off)
 			continue
 		}
 		if err := r.removeFile(r.file(off, snapshotSuffix)); err != nil {
 			return err
 		}
 	}
+	slices.Reverse(kept)
+	r.snaps = kept
 	return nil
 }
 

@@ -72,7 +72,16 @@ func (s *producers) take(seg *segment, sc *scanner, now time.Time, onAbort func(
 // producersAt is the state of the producers at an offset: the newest snapshot before it, and what was appended from there on. Without
 // any snapshot it is all that the log remembers.
 func (p *place) producersAt(segments []*segment, at model.Offset) (producers, error) {
-	state, from, err := p.newestSnapshot(at)
+	offsets, err := p.snapshots()
+	if err != nil {
+		return producers{}, err
+	}
+	return p.producersFrom(offsets, segments, at)
+}
+
+// producersFrom is producersAt with the offsets of the snapshots.
+func (p *place) producersFrom(offsets []model.Offset, segments []*segment, at model.Offset) (producers, error) {
+	state, from, err := p.newestSnapshot(offsets, at)
 	if err != nil {
 		return state, err
 	}
@@ -90,11 +99,7 @@ func (p *place) producersAt(segments []*segment, at model.Offset) (producers, er
 }
 
 // newestSnapshot is the last good snapshot at or before an offset. Without one it is the empty state at the beginning of time.
-func (p *place) newestSnapshot(at model.Offset) (producers, model.Offset, error) {
-	offsets, err := p.snapshots()
-	if err != nil {
-		return producers{}, 0, err
-	}
+func (p *place) newestSnapshot(offsets []model.Offset, at model.Offset) (producers, model.Offset, error) {
 	for _, off := range slices.Backward(offsets) {
 		if off > at {
 			continue
@@ -117,6 +122,10 @@ func (p *place) snapshots() ([]model.Offset, error) {
 	if err != nil {
 		return nil, p.failed(err)
 	}
+	return snapshotsAmong(names), nil
+}
+
+func snapshotsAmong(names []string) []model.Offset {
 	var offsets []model.Offset
 	for _, name := range names {
 		if off, suffix, ok := parseSegmentFile(name); ok && suffix == snapshotSuffix {
@@ -124,7 +133,7 @@ func (p *place) snapshots() ([]model.Offset, error) {
 		}
 	}
 	slices.Sort(offsets)
-	return offsets, nil
+	return offsets
 }
 
 // readProducersLocked makes sure that the producers' state is in memory. After a clean shutdown it stays on disk until it is needed.
