@@ -107,6 +107,9 @@ func (r *Replay) add(rec Record) error {
 	return fmt.Errorf("%w: no rule for it", ErrReplay)
 }
 
+// Voters are the members of the metadata quorum as far as the records go.
+func (r *Replay) Voters() []*Voter { return r.next.Voters() }
+
 // Done is the new image and what changed. The Replay is used up.
 func (r *Replay) Done() (*Image, *Delta) {
 	d := &Delta{From: r.base.Offset, To: r.next.Offset, Features: r.features, Voters: r.voters, Controller: r.control}

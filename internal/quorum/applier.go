@@ -20,6 +20,14 @@ type event struct {
 	done        func(model.Offset, error)
 	lead        bool // it is the first of this node's own term
 
+	// A snapshot of the leader, which takes the place of everything before.
+	snapshot *metadata.Image
+	head     snapshotHead
+
+	// News of the leader: the term that has one, 0 for none.
+	follow     bool
+	leaderTerm uint64
+
 	// Proposals that came to nothing.
 	failed []*proposal
 	err    error
@@ -55,7 +63,8 @@ type applier struct {
 	watch   watcher
 	leading bool
 	term    int32
-	broken  error // a committed entry could not be replayed
+	current uint64 // the term that has a leader, 0 while none is known
+	broken  error  // a committed entry could not be replayed
 }
 
 // answer is a proposal that was committed.
@@ -111,6 +120,10 @@ func (a *applier) run() {
 				a.take(&events[i])
 			}
 			a.publish()
+			// The leader's first entry is behind everything from before its term.
+			if a.current > 0 && a.at.Term >= a.current && a.broken == nil {
+				a.setReady()
+			}
 			if over {
 				return
 			}
@@ -130,6 +143,13 @@ func (a *applier) gather() (events []event, over bool) {
 func (a *applier) take(e *event) {
 	if e.index > 0 {
 		a.commit(e)
+	}
+	if e.snapshot != nil && a.broken == nil {
+		a.publish()
+		a.install(e.snapshot, e.head)
+	}
+	if e.follow {
+		a.current = e.leaderTerm
 	}
 	if len(e.failed) > 0 || e.resign || e.watch != nil || e.lead {
 		a.publish() // first things first: answers keep their order
@@ -191,6 +211,15 @@ func (a *applier) replayEntry(e *event) error {
 	}
 	a.at.Index, a.at.Term, a.at.Conf = e.index, e.term, e.conf
 	return a.replay.Add(offsetOf(e.index), records)
+}
+
+// install publishes a snapshot as one change from what was published last.
+func (a *applier) install(img *metadata.Image, head snapshotHead) {
+	d := metadata.Diff(a.q.Image(), img)
+	a.at = head
+	a.q.image.Store(img)
+	a.q.o.Publish(img, d)
+	a.q.keep.published(a.at, img)
 }
 
 // publish shows what was replayed since the last time, then answers who waited for it.

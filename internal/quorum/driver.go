@@ -3,6 +3,7 @@ package quorum
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -13,12 +14,14 @@ import (
 
 	"github.com/klamm/klamm/internal/clock"
 	"github.com/klamm/klamm/internal/invariant"
+	"github.com/klamm/klamm/internal/metadata"
 	"github.com/klamm/klamm/internal/model"
 )
 
 // proposal is a batch on its way into the log.
 type proposal struct {
 	data []byte
+	conf *pb.ConfChangeV2 // nil unless it changes who is a member
 	term uint64
 	done func(model.Offset, error)
 }
@@ -41,6 +44,7 @@ type driver struct {
 	mu     struct {
 		sync.Mutex
 		queue   []*proposal
+		calls   []func() // from other members and from node
 		ticks   int
 		compact *snapshotHead
 		full    bool // the disk: refuse proposals before they enter raft
@@ -53,15 +57,20 @@ type driver struct {
 	taken   []*proposal          // given to raft, index not known yet
 	flying  map[uint64]*proposal // by index
 	leading bool
+	leader  uint64
 	term    uint64
 	applied uint64
 	stuck   *raft.Ready // could not be written: the disk is full
+	peers   peers
+	// changing is the index behind which raft takes another membership change; it would silently drop one before that.
+	changing uint64
+	resigned []chan struct{} // closed when this node does not lead (any more)
 }
 
-func newDriver(q *Quorum, s *store, at snapshotHead) (*driver, error) {
+func newDriver(q *Quorum, s *store, at snapshotHead, voters []*metadata.Voter) (*driver, error) {
 	d := &driver{
 		q: q, store: s, id: q.o.Identity.voterID(), conf: at.Conf, signal: make(chan struct{}, 1), ended: make(chan struct{}),
-		flying: map[uint64]*proposal{}, applied: at.Index,
+		flying: map[uint64]*proposal{}, applied: at.Index, peers: newPeers(voters),
 	}
 	var err error
 	if d.raft, err = raft.NewRawNode(raftConfig(d.id, s.mem, at.Index, raftLogger{q.o.Logger})); err != nil {
@@ -131,14 +140,27 @@ func (d *driver) run() {
 
 // begin elects a lone voter at once: nobody else could answer a request for votes.
 func (d *driver) begin() error {
-	if d.alone() {
+	if slices.Equal(d.conf.GetVoters(), []uint64{d.id}) && len(d.conf.GetVotersOutgoing()) == 0 {
 		if err := d.raft.Campaign(); err != nil {
 			return err
 		}
-	} else {
+	}
+	d.wind()
+	return d.advance()
+}
+
+// wind lets time pass for raft while there is somebody to lose, and only then: a lone node sleeps.
+func (d *driver) wind() {
+	if d.alone() {
+		if d.tick != nil {
+			d.tick.Stop()
+			d.tick = nil
+		}
+		return
+	}
+	if d.tick == nil {
 		d.tick = d.q.o.Clock.AfterFunc(d.q.o.ElectionTick, d.onTick)
 	}
-	return d.advance()
 }
 
 // alone reports that this node is the only member, so that time decides nothing.
@@ -151,31 +173,40 @@ func (d *driver) onTick() {
 	d.mu.ticks++
 	d.mu.Unlock()
 	d.wake()
-	d.tick.Reset(d.q.o.ElectionTick)
+}
+
+// pass lets the ticks that are due happen. The next one is counted from here: a loop that was held up by its disk does not make up for
+// lost time by calling an election.
+func (d *driver) pass(ticks int) {
+	if ticks == 0 {
+		return
+	}
+	if d.tick != nil {
+		d.tick.Reset(d.q.o.ElectionTick)
+	}
+	if d.stuck == nil {
+		d.raft.Tick()
+		d.giveUpSnapshots()
+	}
 }
 
 // turn does everything that waits.
 func (d *driver) turn() error {
 	d.mu.Lock()
-	queue, ticks, compact := d.mu.queue, d.mu.ticks, d.mu.compact
-	d.mu.queue, d.mu.ticks, d.mu.compact = nil, 0, nil
+	queue, calls, ticks, compact := d.mu.queue, d.mu.calls, d.mu.ticks, d.mu.compact
+	d.mu.queue, d.mu.calls, d.mu.ticks, d.mu.compact = nil, nil, 0, nil
 	d.mu.Unlock()
-	if d.stuck == nil {
-		for range ticks {
-			d.raft.Tick()
-		}
+	for _, f := range calls {
+		f()
 	}
-	var refused []*proposal
+	d.pass(ticks)
 	for _, p := range queue {
-		if !d.leading || d.raft.Propose(p.data) != nil {
-			refused = append(refused, p)
+		p.term = d.term
+		if err := d.propose1(p); err != nil {
+			d.q.apply.push(event{failed: []*proposal{p}, err: err})
 			continue
 		}
-		p.term = d.term
 		d.taken = append(d.taken, p)
-	}
-	if len(refused) > 0 {
-		d.q.apply.push(event{failed: refused, err: ErrNotLeader})
 	}
 	if err := d.advance(); err != nil {
 		return err
@@ -183,6 +214,28 @@ func (d *driver) turn() error {
 	if compact != nil && d.stuck == nil {
 		return d.compact(*compact)
 	}
+	return nil
+}
+
+// propose1 gives one proposal to raft. A membership change has to wait for the one before, and for everything from before this term: raft
+// would take it and make nothing of it.
+func (d *driver) propose1(p *proposal) error {
+	switch {
+	case !d.leading:
+		return ErrNotLeader
+	case p.conf == nil:
+		if d.raft.Propose(p.data) != nil {
+			return ErrNotLeader
+		}
+		return nil
+	case d.applied < d.changing || len(d.conf.GetVotersOutgoing()) > 0:
+		return ErrChanging
+	}
+	p.conf.Context = p.data
+	if d.raft.ProposeConfChange(p.conf) != nil {
+		return ErrNotLeader
+	}
+	d.changing = math.MaxUint64 // until its index is known
 	return nil
 }
 
@@ -202,10 +255,13 @@ func (d *driver) advance() error {
 		case err != nil:
 			return err
 		}
-		// Messages to other members would leave here, after the sync they promise. One voter alone has nobody to talk to.
-		invariant.Check(len(rd.Messages) == 0 && raft.IsEmptySnap(rd.Snapshot), "a lone voter has %d messages to send", len(rd.Messages))
 		d.stuck = nil
 		d.setFull(false)
+		// After the sync, and not before: a vote or an acknowledgement promises what must survive a crash.
+		d.send(rd.Messages)
+		if err := d.installed(rd.Snapshot); err != nil {
+			return err
+		}
 		if d.store.disk.used() {
 			d.q.keep.wakeLater()
 		}
@@ -241,18 +297,21 @@ func (d *driver) setFull(full bool) {
 // elsewhere in its term.
 func (d *driver) identify(entries []*pb.Entry) {
 	for _, e := range entries {
-		if e.GetType() != pb.EntryNormal || len(e.Data) == 0 || len(d.taken) == 0 || d.taken[0].term != e.GetTerm() {
+		if len(e.Data) == 0 || len(d.taken) == 0 || d.taken[0].term != e.GetTerm() {
 			continue
 		}
-		d.flying[e.GetIndex()], d.taken = d.taken[0], d.taken[1:]
+		p := d.taken[0]
+		invariant.Check((p.conf != nil) == (e.GetType() == pb.EntryConfChangeV2), "entry %d of type %v is not what was proposed", e.GetIndex(), e.GetType())
+		if p.conf != nil {
+			d.changing = e.GetIndex()
+		}
+		d.flying[e.GetIndex()], d.taken = p, d.taken[1:]
 	}
 }
 
 // commit hands over what is committed, and tells of won and lost leadership.
 func (d *driver) commit(rd *raft.Ready) error {
-	if s := rd.SoftState; s != nil {
-		d.lead(s.RaftState == raft.StateLeader)
-	}
+	d.follow()
 	for _, e := range rd.CommittedEntries {
 		if err := d.committed(e); err != nil {
 			return err
@@ -262,8 +321,10 @@ func (d *driver) commit(rd *raft.Ready) error {
 	return nil
 }
 
-func (d *driver) lead(leading bool) {
-	term := d.raft.BasicStatus().HardState.GetTerm()
+// follow notes who leads in which term. Raft reports a change of leader, but not that the same one leads in a later term.
+func (d *driver) follow() {
+	st := d.raft.BasicStatus()
+	leading, term := st.RaftState == raft.StateLeader, st.HardState.GetTerm()
 	if d.leading && (!leading || term != d.term) {
 		lost := d.taken
 		for index, p := range d.flying {
@@ -273,7 +334,28 @@ func (d *driver) lead(leading bool) {
 		d.taken = nil
 		d.q.apply.push(event{failed: lost, err: ErrNotLeader, resign: true})
 	}
-	d.leading, d.term = leading, term
+	if leading && (!d.leading || term != d.term) {
+		last, _ := d.store.mem.LastIndex() // it is in memory and cannot fail
+		d.changing = last
+	}
+	if st.Lead != d.leader || term != d.term {
+		d.q.apply.push(event{follow: true, leaderTerm: leaderTerm(st.Lead, term)})
+	}
+	d.leading, d.leader, d.term = leading, st.Lead, term
+	if !leading {
+		for _, c := range d.resigned {
+			close(c)
+		}
+		d.resigned = nil
+	}
+}
+
+// leaderTerm is the term that has a leader, 0 while there is none.
+func leaderTerm(leader, term uint64) uint64 {
+	if leader == raft.None {
+		return 0
+	}
+	return term
 }
 
 func (d *driver) committed(e *pb.Entry) error {
@@ -292,7 +374,14 @@ func (d *driver) committed(e *pb.Entry) error {
 		if err := proto.Unmarshal(e.Data, &cc); err != nil {
 			return fmt.Errorf("%w: membership change at %d: %w", ErrCorrupt, e.GetIndex(), err)
 		}
-		d.conf = d.raft.ApplyConfChange(&cc)
+		ev.data = cc.Context // the records that say the same to everybody else
+		if err := d.reconfigure(&cc); err != nil {
+			return fmt.Errorf("%w: membership change at %d: %w", ErrCorrupt, e.GetIndex(), err)
+		}
+		if p := d.flying[e.GetIndex()]; p != nil && p.term == e.GetTerm() {
+			ev.done = p.done
+			delete(d.flying, e.GetIndex())
+		}
 	default:
 		return fmt.Errorf("%w: entry %d has type %v", ErrCorrupt, e.GetIndex(), e.GetType())
 	}
@@ -331,8 +420,11 @@ func (d *driver) end(err error) {
 	}
 	err = d.mu.cause
 	lost := slices.Concat(d.taken, d.mu.queue)
-	d.mu.queue = nil
+	d.mu.queue, d.mu.calls = nil, nil
 	d.mu.Unlock()
+	for _, c := range d.resigned {
+		close(c)
+	}
 	for _, p := range d.flying {
 		lost = append(lost, p)
 	}
@@ -351,14 +443,4 @@ func (d *driver) fail(err error) {
 	}
 	d.mu.Unlock()
 	d.wake()
-}
-
-// publishStatus shows others where raft stands.
-func (d *driver) publishStatus() {
-	st := d.raft.BasicStatus()
-	last, _ := d.store.mem.LastIndex() // it is in memory and cannot fail
-	d.q.status.Store(&raftStatus{
-		lead: st.Lead, term: int32(st.HardState.GetTerm()),
-		commit: offsetOf(st.HardState.GetCommit()) + 1, end: offsetOf(last) + 1,
-	})
 }

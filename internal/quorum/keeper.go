@@ -21,12 +21,13 @@ type keeper struct {
 		due     bool
 		stopped bool
 	}
-	last uint64       // index of the newest snapshot
-	size atomic.Int64 // its bytes
+	last atomic.Uint64 // index of the newest snapshot
+	size atomic.Int64  // its bytes
 }
 
 func newKeeper(q *Quorum, r *reserve, found *opened) *keeper {
-	k := &keeper{q: q, reserve: r, ended: make(chan struct{}), signal: make(chan struct{}, 1), last: found.snapshot.Index}
+	k := &keeper{q: q, reserve: r, ended: make(chan struct{}), signal: make(chan struct{}, 1)}
+	k.last.Store(found.snapshot.Index)
 	k.size.Store(found.size)
 	return k
 }
@@ -46,6 +47,12 @@ func (k *keeper) published(at snapshotHead, img *metadata.Image) {
 	if due {
 		k.wake()
 	}
+}
+
+// installed notes a snapshot that came from the leader.
+func (k *keeper) installed(index uint64, size int64) {
+	k.last.Store(index)
+	k.size.Store(size)
 }
 
 // logGrew asks for a snapshot.
@@ -86,7 +93,7 @@ func (k *keeper) run() {
 		if stopped {
 			return
 		}
-		if due && img != nil && at.Index > k.last {
+		if due && img != nil && at.Index > k.last.Load() {
 			k.snapshot(at, img)
 		}
 		if err := k.reserve.fill(); err != nil {
@@ -107,7 +114,7 @@ func (k *keeper) snapshot(at snapshotHead, img *metadata.Image) {
 		k.q.o.Logger.Warn("metadata snapshot failed", "offset", at.Index, "err", err)
 		return
 	}
-	k.last = at.Index
+	k.last.Store(max(at.Index, k.last.Load()))
 	k.size.Store(size)
 	k.q.drive.cut(at)
 }

@@ -144,6 +144,19 @@ func (c *logContent) addEntry(payload []byte) error {
 	return nil
 }
 
+// behind are the entries that continue a snapshot. It may be ahead of the log's beginning: a crash came between writing it and cutting the
+// log. When the log has another entry in its place, the snapshot came from a leader that had other ideas, and nothing here continues it.
+func (c *logContent) behind(at snapshotHead) []*pb.Entry {
+	if at.Index == c.base.Index {
+		return c.entries
+	}
+	n := at.Index - c.base.Index
+	if n > uint64(len(c.entries)) || c.entries[n-1].GetTerm() != at.Term {
+		return nil
+	}
+	return c.entries[n:]
+}
+
 // putState collects a frame with term, vote and commit.
 func (l *logFile) putState(s *pb.HardState) {
 	l.frame(frameState, func(b []byte) []byte {

@@ -18,6 +18,8 @@ var (
 	ErrNotLeader = errors.New("this node does not lead the metadata log")
 	// ErrClosed: the quorum was closed.
 	ErrClosed = errors.New("metadata log is closed")
+	// ErrChanging: another change of the membership is under way. Nothing was appended; try again soon.
+	ErrChanging = errors.New("another change of the metadata quorum is under way")
 	// ErrNoSpace: the disk is full, and so is what was held in reserve. Nothing was appended; it works again when there is room.
 	ErrNoSpace = errors.New("no space left for the metadata log")
 	// ErrFailed: writing or syncing the log failed. Nothing more is acknowledged until a restart has read back what the disk holds.
@@ -43,8 +45,13 @@ type Options struct {
 	Logger   *slog.Logger
 	Dir      string // holds nothing but the metadata log; created when missing
 	Identity Identity
-	// Endpoints are written down as this voter's when it forms a new cluster.
-	Endpoints []metadata.Endpoint
+	// Founders are the first voters of a new cluster; empty stands for this node alone. Every founder writes the same down on its own.
+	Founders []Member
+	// Join waits, in an empty directory, for the leader of an existing cluster to send what there is, instead of forming a new one.
+	Join bool
+
+	// Send takes messages for another member. It must not block, and may lose them. May be nil while this node is the only member.
+	Send func(to model.BrokerID, msgs [][]byte)
 
 	// Publish is called with every new image and what changed since the one before; the first delta starts at the empty image. Calls
 	// follow each other on one goroutine, never two at a time. Proposals are answered after it has returned, so everything a client is told
@@ -80,6 +87,12 @@ func (o Options) withDefaults() Options {
 	}
 	if o.ElectionTick == 0 {
 		o.ElectionTick = defaultTick
+	}
+	if o.Send == nil {
+		o.Send = func(model.BrokerID, [][]byte) {}
+	}
+	if len(o.Founders) == 0 {
+		o.Founders = []Member{{NodeID: o.Identity.NodeID, DirectoryID: o.Identity.DirectoryID}}
 	}
 	if o.Failed == nil {
 		o.Failed = func(error) {}

@@ -1,9 +1,13 @@
 package quorum
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sync/atomic"
+	"time"
 
 	"go.etcd.io/raft/v3"
 
@@ -43,7 +47,7 @@ func Open(o Options) (*Quorum, error) {
 	q.image.Store(metadata.Empty(o.Identity.ClusterID))
 	q.apply = newApplier(q, found)
 	q.keep = newKeeper(q, s.disk, found)
-	if q.drive, err = newDriver(q, s, found.snapshot); err != nil {
+	if q.drive, err = newDriver(q, s, found.snapshot, found.voters); err != nil {
 		return nil, fmt.Errorf("opening the metadata log in %s: %w", o.Dir, s.closeAfter(err))
 	}
 	go q.apply.run()
@@ -55,20 +59,36 @@ func Open(o Options) (*Quorum, error) {
 // Image is the newest published image. Before the first one it is empty, at offset 0.
 func (q *Quorum) Image() *metadata.Image { return q.image.Load() }
 
-// Status describes the quorum as this node sees it.
+// Leader is the node that leads the metadata log as far as this one knows, or NoBroker.
+func (q *Quorum) Leader() model.BrokerID {
+	st := q.status.Load()
+	if m, ok := st.members[st.lead]; ok {
+		return m.NodeID
+	}
+	return model.NoBroker
+}
+
+// Leads reports that this node leads the metadata log.
+func (q *Quorum) Leads() bool { return q.status.Load().lead == q.o.Identity.voterID() }
+
+// Members are the voters and learners by node id, as raft has them: a little ahead of the image.
+func (q *Quorum) Members() []Member {
+	return slices.SortedFunc(maps.Values(q.status.Load().members), func(a, b Member) int { return cmp.Compare(a.NodeID, b.NodeID) })
+}
+
+// Status describes the quorum as this node sees it. Only the leader knows how far the others are.
 func (q *Quorum) Status() Status {
 	st := q.status.Load()
-	s := Status{Leader: model.NoBroker, Term: st.term, Commit: st.commit, End: st.end}
-	me := q.o.Identity
-	for _, v := range q.Image().Voters() {
-		r := Replica{NodeID: v.NodeID, DirectoryID: v.DirectoryID, Endpoints: v.Endpoints, End: model.NoOffset}
-		if v.NodeID == me.NodeID && v.DirectoryID == me.DirectoryID {
+	s := Status{Leader: q.Leader(), Term: st.term, Commit: st.commit, End: st.end}
+	for _, m := range q.Members() {
+		r := Replica{NodeID: m.NodeID, DirectoryID: m.DirectoryID, Endpoints: m.Endpoints, End: model.NoOffset}
+		if p, ok := st.progress[m.raftID()]; ok {
+			r.End, r.LastFetch, r.LastCaught = p.end, p.heard, p.caught
+		}
+		if m.DirectoryID == q.o.Identity.DirectoryID {
 			r.End, r.LastFetch, r.LastCaught = st.end, q.o.Clock.Now(), q.o.Clock.Now()
 		}
-		if (Identity{DirectoryID: v.DirectoryID}).voterID() == st.lead {
-			s.Leader = v.NodeID
-		}
-		if v.Learner {
+		if m.Learner {
 			s.Learners = append(s.Learners, r)
 		} else {
 			s.Voters = append(s.Voters, r)
@@ -82,12 +102,49 @@ type raftStatus struct {
 	lead        uint64
 	term        int32
 	commit, end model.Offset
+	members     map[uint64]Member   // not changed any more
+	progress    map[uint64]progress // on the leader
+}
+
+// progress is how far one member is.
+type progress struct {
+	end           model.Offset
+	heard, caught time.Time
+}
+
+// Receive takes messages that another member's Send was given. The caller vouches for who sent them. It never blocks.
+func (q *Quorum) Receive(from model.BrokerID, directory model.UUID, msgs [][]byte) {
+	q.drive.call(func() { q.drive.receive(Member{NodeID: from, DirectoryID: directory}, msgs) })
+}
+
+// Unreachable says that messages to a node were lost.
+func (q *Quorum) Unreachable(node model.BrokerID) {
+	q.drive.call(func() { q.drive.unreachable(node) })
+}
+
+// Lost says that a node's process is dead: its connections ended and it takes no new ones. If it led, an election begins at once.
+func (q *Quorum) Lost(node model.BrokerID) {
+	q.drive.call(func() { q.drive.lost(node) })
+}
+
+// Transfer hands leadership to another voter and returns when that was done, or there is nobody to have it, or ctx ended.
+func (q *Quorum) Transfer(ctx context.Context) {
+	done := make(chan struct{})
+	q.drive.call(func() { q.drive.transfer(done) })
+	select {
+	case <-done:
+	case <-q.drive.ended:
+	case <-ctx.Done():
+	}
 }
 
 // Append proposes records as one batch. done is called once, in the order of the calls, on the goroutine that publishes: with the
 // batch's offset after it was committed and published here, or with ErrNotLeader, ErrNoSpace, ErrFailed or ErrClosed. It must not block.
+//
+// Records of voters in the batch change the membership of the quorum itself, in the same entry; ErrChanging while another change is
+// under way.
 func (q *Quorum) Append(records []metadata.Record, done func(model.Offset, error)) {
-	q.drive.propose(&proposal{data: metadata.AppendBatch(nil, records), done: done})
+	q.drive.propose(&proposal{data: metadata.AppendBatch(nil, records), conf: membership(records), done: done})
 }
 
 // Propose appends records as one batch and waits until they are committed and published here. When ctx ends first, they may or may not

@@ -37,8 +37,8 @@ type node struct {
 func testOptions(fs vfs.FS) Options {
 	return Options{
 		FS: fs, Clock: clock.Real(), Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), Dir: testDir,
-		Identity:  Identity{ClusterID: "cluster", NodeID: 1, DirectoryID: model.UUID{7, 7}},
-		Endpoints: []metadata.Endpoint{{Name: "CONTROLLER", Host: "h", Port: 9093}}, ReserveBytes: -1,
+		Identity: Identity{ClusterID: "cluster", NodeID: 1, DirectoryID: model.UUID{7, 7}}, ReserveBytes: -1,
+		Founders: []Member{{NodeID: 1, DirectoryID: model.UUID{7, 7}, Endpoints: []metadata.Endpoint{{Name: "CONTROLLER", Host: "h", Port: 9093}}}},
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"syscall"
 
 	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
@@ -40,18 +41,20 @@ type store struct {
 	mem  *raft.MemoryStorage // entries behind the last snapshot; its snapshot has no data, that stays on disk
 	hard *pb.HardState       // the newest, written or not
 	disk *reserve
+	base uint64 // the entry of the newest snapshot that the log was cut behind or begun with
 }
 
 // opened is what a directory held.
 type opened struct {
-	replay   *metadata.Replay // at the snapshot
+	voters   []*metadata.Voter // of the snapshot
+	replay   *metadata.Replay  // at the snapshot; nil when there is none yet
 	snapshot snapshotHead
 	size     int64 // of the snapshot in bytes
 	cut      int64 // bytes of a torn tail
 	formed   bool  // the cluster was formed just now
 }
 
-// openStore reads the directory, or forms a new cluster of one voter in it.
+// openStore reads the directory, or forms a new cluster in it, or prepares it to be told of one.
 func openStore(o Options) (*store, *opened, error) {
 	if err := o.FS.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, nil, err
@@ -91,15 +94,20 @@ func (s *store) form(o Options) error {
 	if len(snapshots) > 0 && snapshots[0] > firstIndex {
 		return fmt.Errorf("%w: %s is missing, but not %s", ErrCorrupt, path.Join(s.dir, logName), snapshotName(snapshots[0]))
 	}
-	voter := &metadata.VoterRecord{NodeID: int32(s.id.NodeID), DirectoryID: s.id.DirectoryID}
-	for _, e := range o.Endpoints {
-		voter.Endpoints = append(voter.Endpoints, metadata.VoterEndpoint{Name: e.Name, Host: e.Host, Port: e.Port})
+	if o.Join {
+		return s.begin(logBase{Identity: s.id})
 	}
-	img, _, err := metadata.Empty(s.id.ClusterID).Apply(firstIndex, metadata.BootstrapRecords(voter))
+	var voters []*metadata.VoterRecord
+	conf := &pb.ConfState{}
+	for _, m := range o.Founders {
+		voters = append(voters, m.record())
+		conf.Voters = append(conf.Voters, m.raftID())
+	}
+	img, _, err := metadata.Empty(s.id.ClusterID).Apply(firstIndex, metadata.BootstrapRecords(voters...))
 	if err != nil {
 		return err
 	}
-	head := snapshotHead{Index: firstIndex, Term: firstTerm, ClusterID: s.id.ClusterID, Conf: &pb.ConfState{Voters: []uint64{s.id.voterID()}}}
+	head := snapshotHead{Index: firstIndex, Term: firstTerm, ClusterID: s.id.ClusterID, Conf: conf}
 	// The directory itself must not be forgotten, or all in it would be.
 	if err := s.fs.SyncDir(path.Dir(s.dir)); err != nil {
 		return err
@@ -107,7 +115,15 @@ func (s *store) form(o Options) error {
 	if _, err := writeSnapshot(s.fs, s.dir, head, img); err != nil {
 		return err
 	}
-	log, err := createLog(s.fs, s.dir, logBase{s.id, firstIndex, firstTerm}, func(*logFile) {})
+	return s.begin(logBase{s.id, firstIndex, firstTerm})
+}
+
+// begin creates an empty log.
+func (s *store) begin(base logBase) error {
+	if err := s.fs.SyncDir(path.Dir(s.dir)); err != nil {
+		return err
+	}
+	log, err := createLog(s.fs, s.dir, base, func(*logFile) {})
 	if err != nil {
 		return err
 	}
@@ -127,12 +143,13 @@ func (s *store) load(content *logContent) (*opened, error) {
 	}
 	found.cut = content.cut
 	at := found.snapshot
-	if err := s.mem.ApplySnapshot(&pb.Snapshot{Metadata: &pb.SnapshotMetadata{Index: &at.Index, Term: &at.Term, ConfState: at.Conf}}); err != nil {
-		return nil, err
+	s.base = at.Index
+	if at.Index > 0 {
+		if err := s.mem.ApplySnapshot(&pb.Snapshot{Metadata: &pb.SnapshotMetadata{Index: &at.Index, Term: &at.Term, ConfState: at.Conf}}); err != nil {
+			return nil, err
+		}
 	}
-	// A snapshot may be ahead of the log's beginning: a crash came between writing it and cutting the log.
-	skip := min(at.Index-content.base.Index, uint64(len(content.entries)))
-	if err := s.mem.Append(content.entries[skip:]); err != nil {
+	if err := s.mem.Append(content.behind(at)); err != nil {
 		return nil, err
 	}
 	s.hard = content.state
@@ -151,6 +168,9 @@ func (s *store) loadSnapshot(base uint64) (*opened, error) {
 	if err != nil {
 		return nil, err
 	}
+	if base == 0 && len(indexes) == 0 { // a new member that was told nothing yet
+		return &opened{}, nil
+	}
 	problem := fmt.Errorf("no snapshot at or behind entry %d", base)
 	for _, index := range indexes {
 		if index < base {
@@ -166,7 +186,7 @@ func (s *store) loadSnapshot(base uint64) (*opened, error) {
 			err = errSnapshot
 		}
 		if err == nil {
-			return &opened{replay: replay, snapshot: head, size: int64(len(b))}, nil
+			return &opened{voters: replay.Voters(), replay: replay, snapshot: head, size: int64(len(b))}, nil
 		}
 		if errors.Is(err, metadata.ErrFeature) {
 			return nil, err
@@ -178,6 +198,11 @@ func (s *store) loadSnapshot(base uint64) (*opened, error) {
 
 // save makes a Ready's entries and state durable, in one write and one sync. ErrNoSpace: nothing happened, try again.
 func (s *store) save(rd *raft.Ready) error {
+	if !raft.IsEmptySnap(rd.Snapshot) {
+		if err := s.install(rd); err != nil {
+			return err
+		}
+	}
 	if len(s.log.buf) == 0 { // else they are there since the attempt before
 		for _, e := range rd.Entries {
 			s.log.putEntry(e)
@@ -212,14 +237,74 @@ func (s *store) write(sync bool) error {
 	return err
 }
 
+// install begins the log anew behind a snapshot of the leader. After a crash in between, the snapshot is newer than the log that is still
+// there; load then drops what of the log does not lead to it.
+func (s *store) install(rd *raft.Ready) error {
+	at := rd.Snapshot.GetMetadata()
+	if at.GetIndex() <= s.base {
+		return nil // the attempt before got this far
+	}
+	err := s.replace(rd)
+	if noSpace(err) && s.disk.release() {
+		err = s.replace(rd)
+	}
+	if noSpace(err) {
+		return ErrNoSpace
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrFailed, err)
+	}
+	s.base = at.GetIndex()
+	if err := s.mem.ApplySnapshot(&pb.Snapshot{Metadata: at}); err != nil {
+		return err
+	}
+	return removeOldSnapshots(s.fs, s.dir, at.GetIndex())
+}
+
+func (s *store) replace(rd *raft.Ready) error {
+	at := rd.Snapshot.GetMetadata()
+	if err := vfs.WriteFile(s.fs, path.Join(s.dir, snapshotName(at.GetIndex())), rd.Snapshot.GetData(), 0o600); err != nil {
+		return err
+	}
+	if err := s.fs.SyncDir(s.dir); err != nil {
+		return err
+	}
+	hard := s.hard
+	if !raft.IsEmptyHardState(rd.HardState) {
+		hard = rd.HardState
+	}
+	log, err := createLog(s.fs, s.dir, logBase{s.id, at.GetIndex(), at.GetTerm()}, func(l *logFile) { l.putState(hard) })
+	if err != nil {
+		return err
+	}
+	old := s.log
+	s.log, s.hard = log, hard
+	return old.close()
+}
+
+func noSpace(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
+
+// keptEntries stay in memory behind a snapshot: a follower that is a little behind is sent what it lacks, and not everything.
+const keptEntries = 1000
+
 // compact cuts the log behind a snapshot that is durable. The entries after it move to a new file.
 func (s *store) compact(h snapshotHead) error {
+	if h.Index <= s.base {
+		return nil // a newer one came from the leader meanwhile
+	}
 	at := &pb.Snapshot{Metadata: &pb.SnapshotMetadata{Index: &h.Index, Term: &h.Term, ConfState: h.Conf}}
 	if _, err := s.mem.CreateSnapshot(at.GetMetadata().GetIndex(), h.Conf, nil); err != nil {
 		return err
 	}
-	if err := s.mem.Compact(h.Index); err != nil {
+	s.base = h.Index
+	first, err := s.mem.FirstIndex()
+	if err != nil {
 		return err
+	}
+	if behind := h.Index - min(h.Index, keptEntries); behind >= first {
+		if err := s.mem.Compact(behind); err != nil {
+			return err
+		}
 	}
 	last, err := s.mem.LastIndex()
 	if err != nil {
