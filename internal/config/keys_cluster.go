@@ -3,7 +3,7 @@ package config
 // replicationKeys are for several nodes; they are known so that a file made for a cluster loads.
 func replicationKeys() []Key {
 	return []Key{
-		long("replica.lag.time.max.ms", "30000", "A follower that has not caught up for this long leaves the ISR.").ignored(noPeers),
+		long("replica.lag.time.max.ms", "30000", "A follower that has not caught up for this long leaves the ISR."),
 		integer("num.replica.fetchers", "1", "Connections a follower fetches with, per leader.").with(atLeast(1)).dynamic().ignored(noPeers),
 		integer("replica.fetch.max.bytes", "1048576", "Bytes of a partition a follower asks for at a time.").with(atLeast(0)).ignored(noPeers),
 		integer("replica.fetch.min.bytes", "1", "Bytes a leader waits for before it answers a follower.").ignored(noPeers),
@@ -53,8 +53,8 @@ func quorumKeys() []Key {
 		long("controller.performance.sample.period.ms", "60000", "How often Kafka logs how fast its controller is.").with(atLeast(100)).hidden().ignored(noJVM),
 		long("controller.performance.always.log.threshold.ms", "2000", "Kafka logs controller events that take longer.").with(atLeast(0)).hidden().ignored(noJVM),
 		integer("broker.heartbeat.interval.ms", "2000", "How often a broker tells the controller that it lives.").ignored(noPeers),
-		integer("broker.session.timeout.ms", "9000", "A broker that is silent for longer is fenced.").ignored(noPeers),
-		long("metadata.log.max.record.bytes.between.snapshots", "20971520", "Bytes of metadata records after which a snapshot is taken.").with(atLeast(1)),
+		integer("broker.session.timeout.ms", "9000", "A broker that is silent for longer is fenced."),
+		long("metadata.log.max.record.bytes.between.snapshots", "20971520", "Bytes of metadata records after which a snapshot is taken.").with(atLeast(1)).ignored(ownScheduling),
 		long("metadata.log.max.snapshot.interval.ms", "3600000", "A snapshot is taken at the latest after this time; 0 for never by time.").with(atLeast(0)).
 			ignored("snapshots are taken by size alone"),
 		integer("metadata.log.segment.bytes", "1073741824", "Size at which a segment of the metadata log is closed.").with(atLeast(8 << 20)).ignored(ownScheduling),

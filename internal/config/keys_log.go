@@ -14,7 +14,7 @@ func logKeys() []Key {
 		integer("log.index.size.max.bytes", "10485760", "The largest an offset or time index may become; a full one closes the segment.").
 			with(atLeast(4)).dynamic(),
 		integer("log.index.interval.bytes", "4096", "Bytes of records between two entries of the index.").with(atLeast(0)).dynamic(),
-		boolean("log.preallocate", "false", "Give a new segment its whole size on disk at once.").dynamic(),
+		boolean("log.preallocate", "false", "Give a new segment its whole size on disk at once.").dynamic().ignored("segments grow as they are written"),
 		long("log.retention.ms", null, "Closed segments whose newest record is older go; -1 for never.").
 			from("log.retention.ms", "log.retention.minutes", "log.retention.hours").with(retentionTime()).dynamic(),
 		integer("log.retention.minutes", null, "The same in minutes; log.retention.ms wins.").
@@ -38,7 +38,7 @@ func logKeys() []Key {
 		long("log.dir.failure.timeout.ms", "30000", "A broker whose failed data directory the controller has not taken note of stops after this time.").
 			with(atLeast(1)).ignored(noPeers),
 		integer("num.replica.alter.log.dirs.threads", null, "Threads that move replicas between data directories.").ignored(noThreads),
-		integer("producer.id.expiration.ms", "86400000", "State of a producer that has not written for this long is forgotten.").with(atLeast(1)).dynamic(),
+		integer("producer.id.expiration.ms", "86400000", "State of a producer that has not written for this long is forgotten.").with(atLeast(1)),
 		integer("producer.id.expiration.check.interval.ms", "600000", "How often is looked for producers to forget.").with(atLeast(1)).hidden().ignored(ownScheduling),
 	}
 }
@@ -46,13 +46,13 @@ func logKeys() []Key {
 // cleanerKeys say when and how compacted topics are cleaned.
 func cleanerKeys() []Key {
 	return []Key{
-		boolean("log.cleaner.enable", "true", "Clean compacted topics. Kafka has it always on from 5.0."),
+		boolean("log.cleaner.enable", "true", "Clean compacted topics.").ignored("compacted topics are always cleaned"),
 		integer("log.cleaner.threads", "1", "Threads that clean.").with(atLeast(0)).dynamic().ignored(noThreads),
-		long("log.cleaner.backoff.ms", "15000", "How long the cleaner rests when there is nothing to clean.").with(atLeast(0)).dynamic(),
-		long("log.cleaner.dedupe.buffer.size", "134217728", "Memory for the map of keys while cleaning, in bytes.").dynamic(),
+		long("log.cleaner.backoff.ms", "15000", "How long the cleaner rests when there is nothing to clean.").with(atLeast(0)),
+		long("log.cleaner.dedupe.buffer.size", "134217728", "Memory for the map of keys while cleaning, in bytes."),
 		double("log.cleaner.io.buffer.load.factor", "0.9", "How full Kafka's map of keys may become.").dynamic().ignored(ownScheduling),
 		integer("log.cleaner.io.buffer.size", "524288", "Read and write buffers of the cleaner, in bytes.").with(atLeast(0)).dynamic().ignored(ownScheduling),
-		double("log.cleaner.io.max.bytes.per.second", "1.7976931348623157E308", "The most bytes cleaning reads and writes in a second.").dynamic(),
+		double("log.cleaner.io.max.bytes.per.second", "1.7976931348623157E308", "The most bytes cleaning reads and writes in a second.").dynamic().ignored(ownScheduling),
 		double("log.cleaner.min.cleanable.ratio", "0.5", "A log is cleaned when this part of it is not cleaned yet.").with(fraction(1)).dynamic(),
 		long("log.cleaner.min.compaction.lag.ms", "0", "Records younger than this are not compacted away.").with(atLeast(0)).dynamic(),
 		long("log.cleaner.max.compaction.lag.ms", "9223372036854775807", "Records older than this are cleaned whatever the ratio says.").with(atLeast(1)).dynamic(),

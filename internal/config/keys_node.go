@@ -12,7 +12,7 @@ func nodeKeys() []Key {
 			with(notEmpty()),
 		list("log.dirs", null, "The data directories, comma separated; partitions are spread over them. Without it log.dir counts."),
 		list("cordoned.log.dirs", "", "Data directories that get no new partitions; * for all (KIP-1066).").perBroker().ignored(noPeers),
-		text("metadata.log.dir", null, "Where the metadata log lives. Without it: in the first of log.dirs."),
+		text("metadata.log.dir", null, "Where the metadata log lives.").ignored("the metadata log lies in the first data directory"),
 		boolean("controlled.shutdown.enable", "true", "Hand leaderships over before stopping.").ignored(noPeers),
 		integer("initial.broker.registration.timeout.ms", "60000", "How long a starting broker tries to register with the controller.").ignored(noPeers),
 		long("server.max.startup.time.ms", "9223372036854775807", "Give up a start that takes longer.").with(atLeast(0)).hidden().ignored(ownScheduling),
@@ -20,7 +20,7 @@ func nodeKeys() []Key {
 		integer("num.io.threads", "8", "Size of Kafka's pool that handles requests.").with(atLeast(1)).dynamic().ignored(noThreads),
 		integer("num.network.threads", "3", "Size of Kafka's pool that reads and writes sockets.").with(atLeast(1)).dynamic().ignored(noThreads),
 		integer("num.recovery.threads.per.data.dir", "2", "Logs of one data directory that are recovered at the same time after a crash.").
-			with(atLeast(1)).dynamic(),
+			with(atLeast(1)),
 		list("config.providers", "", "Classes that fetch values from elsewhere. Use environment variables instead.").dynamic().
 			onlyDefault("values cannot be fetched by Java classes here; put them into the file or the environment", ""),
 		boolean("unstable.api.versions.enable", "false", "Offer API versions that are not final.").hidden().ignored(retiredOnRelease),
@@ -73,7 +73,8 @@ func listenerKeys() []Key {
 		long("queued.max.request.bytes", "-1", "Memory that requests and unsent replies may take; no more is read at the bound. -1: 256 MiB."),
 		integer("fetch.max.bytes", "57671680", "The most bytes one fetch is answered with.").with(atLeast(1024)),
 		integer("max.incremental.fetch.session.cache.slots", "1000", "Fetch sessions that are kept; 0 for none (KIP-227).").with(atLeast(0)),
-		integer("max.request.partition.size.limit", "2000", "The most partitions one DescribeTopicPartitions is answered with.").with(atLeast(1)),
+		integer("max.request.partition.size.limit", "2000", "The most partitions one DescribeTopicPartitions is answered with.").with(atLeast(1)).
+			ignored("the bound is 2000"),
 		integer("fetch.purgatory.purge.interval.requests", "1000", "How often Kafka purges finished fetches.").ignored(noPurgatory),
 		integer("producer.purgatory.purge.interval.requests", "1000", "How often Kafka purges finished produce requests.").ignored(noPurgatory),
 		integer("delete.records.purgatory.purge.interval.requests", "1", "How often Kafka purges finished DeleteRecords.").ignored(noPurgatory),
@@ -92,7 +93,7 @@ func klammKeys() []Key {
 			with(atLeast(1)),
 		integer("klamm.log.open.files.max", "4096", "File descriptors of segments that stay open for reuse.").with(atLeast(64)),
 		long("klamm.log.scrub.bytes.per.second", "8388608", "Pace of the background check of segments written by earlier runs; 0 for none.").with(atLeast(0)),
-		text("klamm.log.level", "info", "The least important messages that are logged.").with(oneOf("debug", "info", "warn", "error")),
+		text("klamm.log.level", "info", "The least important messages that are logged.").dynamic().with(oneOf("debug", "info", "warn", "error")).dynamic(),
 		text("klamm.log.format", "auto", "text, json, or auto: text on a terminal and json otherwise.").with(oneOf("auto", "text", "json")),
 	}
 }

@@ -49,7 +49,8 @@ func line(e Entry) string {
 func TestDescribeAnswersAsKafka(t *testing.T) {
 	// A port and directory of that broker, and what Klamm deliberately has otherwise.
 	differs := map[string]bool{
-		"BROKER listeners": true, "BROKER log.dir": true, "BROKER log.dirs": true, "BROKER controller.quorum.voters": true, "BROKER node.id": true, "BROKER process.roles": true,
+		"BROKER listeners": true, "BROKER log.dir": true, "BROKER log.cleaner.backoff.ms": true, "BROKER log.cleaner.dedupe.buffer.size": true,
+		"BROKER num.recovery.threads.per.data.dir": true, "BROKER producer.id.expiration.ms": true, "BROKER log.dirs": true, "BROKER controller.quorum.voters": true, "BROKER node.id": true, "BROKER process.roles": true,
 		"BROKER controller.listener.names": true, "BROKER max.connections": true, "BROKER max.connections.per.ip": true, "BROKER max.connection.creation.rate": true,
 		"BROKER listener.security.protocol.map": true,
 	}
