@@ -2,6 +2,7 @@ package commitlog
 
 import (
 	"errors"
+	"math"
 	"slices"
 	"sync"
 
@@ -122,7 +123,9 @@ func (s *segment) condemnLocked(c *checks, sc *scanner, low, high model.Offset) 
 	}
 	c.mu.bad = append(c.mu.bad, d)
 	invariant.Sometimes("damaged batch found")
-	s.report(Event{Kind: EventCorrupt, TP: s.tp, From: d.first, To: d.next, Bytes: d.to - d.from, Name: segmentFile(s.base, logSuffix)})
+	if d.next != math.MaxInt64 { // or nobody knows yet how much is missing
+		s.report(Event{Kind: EventCorrupt, TP: s.tp, From: d.first, To: d.next, Bytes: d.to - d.from, Name: segmentFile(s.base, logSuffix)})
+	}
 	return d, nil
 }
 
