@@ -48,9 +48,9 @@ func (l *loader) round() (bytes int) {
 
 // allocations is the least that a round costs: now and then the log's background work or a collection that empties pools falls into one.
 func (l *loader) allocations() float64 {
-	least := testing.AllocsPerRun(50, func() { l.round() })
+	least := testing.AllocsPerRun(20, func() { l.round() })
 	for range 3 {
-		least = min(least, testing.AllocsPerRun(50, func() { l.round() }))
+		least = min(least, testing.AllocsPerRun(20, func() { l.round() }))
 	}
 	return least
 }
@@ -91,7 +91,7 @@ func TestHotPathsAllocateNothing(t *testing.T) {
 		{"fetch 100 partitions", fetchAll, 5},
 	} {
 		l := r.loader(tc.q, 1)
-		for range 50 {
+		for range 15 {
 			l.round()
 		}
 		if n := l.allocations(); n > tc.most {
