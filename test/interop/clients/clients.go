@@ -119,3 +119,20 @@ func golang(command string) func(context.Context) (argv, environ []string, err e
 		return []string{filepath.Join(dir, command)}, nil, err
 	}
 }
+
+// Spark is PySpark with its Kafka source: a Python interpreter and the folder of the source's jars.
+func Spark(ctx context.Context) (interpreter, jars string, err error) {
+	pom := filepath.Join(Dir("spark"), "pom.xml")
+	print, err := toolchain.Fingerprint(pom)
+	if err != nil {
+		return "", "", err
+	}
+	if jars, err = toolchain.Jars(ctx, "spark-"+print, pom); err != nil {
+		return "", "", err
+	}
+	interpreter, err = toolchain.Python(ctx, "pyspark", filepath.Join(Dir("spark"), "requirements.txt"))
+	return interpreter, jars, err
+}
+
+// SparkVersion is PySpark's.
+const SparkVersion = "4.0.0"
