@@ -27,10 +27,24 @@ func newCleaner(d *Dir) *cleaner {
 	return &cleaner{dir: d, wake: make(chan struct{}, 1), bad: map[*Log]bool{}}
 }
 
+// pace is how often the cleaner looks, and how much memory a pass may take. It may change while the cleaner works.
+type pace struct {
+	interval time.Duration
+	memory   int64
+}
+
+// SetCleaner changes DirOptions.CleanInterval and CleanerMemory. The cleaner looks at once, and from then on in the new interval.
+func (d *Dir) SetCleaner(interval time.Duration, memory int64) {
+	p := pace{max(interval, time.Millisecond), max(memory, 1)} // Kafka allows a backoff of 0
+	if old := d.pace.Swap(&p); *old != p {
+		d.cleaner.poke()
+	}
+}
+
 // run works until quit is closed.
 func (c *cleaner) run(quit <-chan struct{}) {
 	c.quit = quit
-	c.timer = c.dir.env.Clock.AfterFunc(c.dir.o.CleanInterval, c.poke)
+	c.timer = c.dir.env.Clock.AfterFunc(c.dir.pace.Load().interval, c.poke)
 	defer c.timer.Stop()
 	for {
 		select {
@@ -40,7 +54,7 @@ func (c *cleaner) run(quit <-chan struct{}) {
 		}
 		for c.work() {
 		}
-		c.timer.Reset(c.dir.o.CleanInterval)
+		c.timer.Reset(c.dir.pace.Load().interval)
 	}
 }
 

@@ -31,7 +31,7 @@ type cleaning struct {
 // clean compacts what c says and returns how far the log is clean then.
 func (c *cleaner) clean(job *cleanable, now time.Time) (model.Offset, error) {
 	p := &cleaning{
-		cleaner: c, log: job.log, cfg: job.log.config.Load(), c: job, now: now.UnixMilli(), keys: newKeyMap(c.dir.o.CleanerMemory),
+		cleaner: c, log: job.log, cfg: job.log.config.Load(), c: job, now: now.UnixMilli(), keys: newKeyMap(c.dir.pace.Load().memory),
 	}
 	var err error
 	if p.txns.aborted, err = job.log.abortedIn(job.all); err != nil {

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/klamm/klamm/internal/model"
@@ -27,6 +28,8 @@ type Dir struct {
 	committer *committer
 	keeper    *keeper
 	scrubber  *scrubber
+	cleaner   *cleaner
+	pace      atomic.Pointer[pace] // of the cleaner
 	quit      chan struct{}
 	running   sync.WaitGroup
 
@@ -66,10 +69,12 @@ func OpenDir(env Env, o DirOptions) (*Dir, error) {
 	d.committer = newCommitter(d.disk, o.Path)
 	d.keeper.begin()
 	d.scrubber = newScrubber(d)
+	d.cleaner = newCleaner(d)
+	d.pace.Store(&pace{o.CleanInterval, o.CleanerMemory})
 	d.running.Go(func() { d.committer.run(d.quit) })
 	d.running.Go(func() { d.keeper.run(d.quit) })
 	d.running.Go(func() { d.scrubber.run(d.quit) })
-	d.running.Go(func() { newCleaner(d).run(d.quit) })
+	d.running.Go(func() { d.cleaner.run(d.quit) })
 	d.running.Go(d.watchErrors)
 	return d, nil
 }

@@ -48,7 +48,7 @@ func (d *dirs) holdsPartitions() bool {
 }
 
 // place is the directory that holds a partition, or for a new one the online directory with the fewest.
-func (d *dirs) place(tp model.TopicPartition, _ model.TopicID) *commitlog.Dir {
+func (d *dirs) place(tp model.TopicPartition) *commitlog.Dir {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if dir := d.mu.of[tp]; dir != nil {

@@ -66,6 +66,8 @@ type world struct {
 	disk  vfs.FS
 	log   *slog.Logger
 	level *slog.LevelVar
+	// levelName is klamm.log.level as level last took it over. Only publish looks at it.
+	levelName string
 }
 
 // edges is what faces the outside.
@@ -107,6 +109,7 @@ func build(ctx context.Context, s *settings, version string, log *slog.Logger, l
 		return n, err
 	}
 	n.static = s.static
+	n.levelName = n.static.String("klamm.log.level")
 	n.resolver = config.NewResolver(s.static, n.me)
 	n.replicas = newReplicas()
 	n.edges.events = newEvents(log)
@@ -153,6 +156,8 @@ func (n *Node) openDirs(paths []string) error {
 				SyncInterval:    n.static.Duration("klamm.log.sync.interval.ms"),
 				RetentionCheck:  n.static.Duration("log.retention.check.interval.ms"),
 				ScrubRate:       n.static.Int64("klamm.log.scrub.bytes.per.second"),
+				CleanInterval:   n.static.Duration("log.cleaner.backoff.ms"),
+				CleanerMemory:   n.static.Int64("log.cleaner.dedupe.buffer.size"),
 				OnOffline:       func(err error) { n.dirOffline(p, err) },
 			})
 		if err != nil {
@@ -262,7 +267,9 @@ func (n *Node) partitionsOf(topic string) int32 {
 	return 0
 }
 
-func (n *Node) producerExpiry() time.Duration { return n.static.Duration("producer.id.expiration.ms") }
+func (n *Node) producerExpiry(img *metadata.Image) time.Duration {
+	return n.resolver.Broker(img).Duration("producer.id.expiration.ms")
+}
 
 // register announces this process to the controller, which makes it lead its partitions.
 func (n *Node) register(ctx context.Context) error {

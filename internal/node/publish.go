@@ -96,7 +96,7 @@ func (n *Node) bring(img *metadata.Image, o opening, values func(string) config.
 	r := n.replicas.get(o.id())
 	if r == nil {
 		var err error
-		if r, err = n.open(o, values(o.topic.Name)); err != nil {
+		if r, err = n.open(img, o, values(o.topic.Name)); err != nil {
 			n.log.Error("replica cannot be opened", "topic", o.topic.Name, "partition", o.index, "err", err)
 			n.unopened.add(o)
 			return
@@ -111,18 +111,26 @@ func (n *Node) bring(img *metadata.Image, o opening, values func(string) config.
 	n.replicas.put(o.id(), r)
 }
 
-func (n *Node) open(o opening, v config.TopicValues) (*replica, error) {
-	dir := n.dirs.place(o.tp(), o.topic.ID)
+func (n *Node) open(img *metadata.Image, o opening, v config.TopicValues) (*replica, error) {
+	dir := n.dirs.place(o.tp())
 	if dir == nil {
 		return nil, errNoDir
 	}
 	// What the log reports before the replica stands is read from it when it does.
 	var part atomic.Pointer[replication.Partition]
-	log, err := dir.Open(commitlog.LogOptions{TP: o.tp(), TopicID: o.topic.ID, Config: logConfig(&v, n.producerExpiry()), OnDurable: func(end model.Offset) {
+	options := commitlog.LogOptions{TP: o.tp(), TopicID: o.topic.ID, Config: logConfig(&v, n.producerExpiry(img)), OnDurable: func(end model.Offset) {
 		if p := part.Load(); p != nil {
 			p.OnDurable(end)
 		}
-	}})
+	}}
+	log, err := dir.Open(options)
+	if errors.Is(err, commitlog.ErrTopicIDMismatch) {
+		// The end of this node came between the deletion of a topic and that of its files, and the name has been given away again.
+		n.log.Warn("log of a deleted topic makes room", "topic", o.topic.Name, "partition", o.index, "dir", dir.Path())
+		if err = dir.DeleteStray(o.tp()); err == nil {
+			log, err = dir.Open(options)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -154,7 +162,7 @@ func (n *Node) applyConfigs(img *metadata.Image, d *metadata.Delta, values func(
 		switch c.Type {
 		case model.ResourceTopic:
 			if t := img.Topic(c.Name); t != nil {
-				n.configure(t, values(t.Name))
+				n.configure(img, t, values(t.Name))
 			}
 		case model.ResourceBroker:
 			all = true
@@ -167,14 +175,15 @@ func (n *Node) applyConfigs(img *metadata.Image, d *metadata.Delta, values func(
 	}
 	n.applyBroker(img)
 	for t := range img.Topics() {
-		n.configure(t, values(t.Name))
+		n.configure(img, t, values(t.Name))
 	}
 }
 
-func (n *Node) configure(t *metadata.Topic, v config.TopicValues) {
+func (n *Node) configure(img *metadata.Image, t *metadata.Topic, v config.TopicValues) {
+	expiry := n.producerExpiry(img)
 	for i := range t.Partitions {
 		if r := n.replicas.get(model.TopicIDPartition{ID: t.ID, Partition: int32(i)}); r != nil {
-			r.log.SetConfig(logConfig(&v, n.producerExpiry()))
+			r.log.SetConfig(logConfig(&v, expiry))
 			r.part.SetConfig(replicaConfig(&v, n.static.Duration("replica.lag.time.max.ms")))
 		}
 	}
@@ -182,8 +191,16 @@ func (n *Node) configure(t *metadata.Topic, v config.TopicValues) {
 
 // applyBroker takes over dynamic settings of this broker.
 func (n *Node) applyBroker(img *metadata.Image) {
-	if err := setLevel(n.level, n.resolver.Broker(img).String("klamm.log.level")); err != nil {
-		n.log.Warn("dynamic setting ignored", "err", err)
+	v := n.resolver.Broker(img)
+	for _, d := range n.dirs.list {
+		d.SetCleaner(v.Duration("log.cleaner.backoff.ms"), v.Int64("log.cleaner.dedupe.buffer.size"))
+	}
+	// Only a change counts: clients may have set another level on the broker's logger meanwhile (KIP-412).
+	if level := v.String("klamm.log.level"); level != n.levelName {
+		n.levelName = level
+		if err := setLevel(n.level, level); err != nil {
+			n.log.Warn("dynamic setting ignored", "err", err)
+		}
 	}
 }
 
