@@ -101,7 +101,7 @@ func (c *fetchCall) decode(v *wire.FetchVisitor, received time.Time) {
 	h := v.Head()
 	c.maxBytes = min(max(int(h.MaxBytes), 0), c.api.Limits.FetchMaxBytes)
 	c.minBytes = min(int(h.MinBytes), c.maxBytes)
-	c.isolation = replication.Isolation(h.IsolationLevel)
+	c.isolation = isolation(h.IsolationLevel)
 	c.replica, c.replicaEpoch = model.BrokerID(h.ReplicaID), model.BrokerEpoch(h.ReplicaEpoch)
 	if c.replica >= 0 {
 		c.isolation = replication.ReadAll
@@ -123,6 +123,14 @@ func (c *fetchCall) decode(v *wire.FetchVisitor, received time.Time) {
 		name, id := c.topic(v.ForgottenName(), v.ForgottenID())
 		c.forgotten = append(c.forgotten, sessionKey{topic: name, id: id, partition: v.ForgottenPartition()})
 	}
+}
+
+// isolation is the protocol's isolation level; one it does not know reads no further than the usual one.
+func isolation(level int8) replication.Isolation {
+	if level == 1 {
+		return replication.ReadCommitted
+	}
+	return replication.ReadUncommitted
 }
 
 // topic is how a topic is remembered: by id alone where the request named ids, otherwise by its name.

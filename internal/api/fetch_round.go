@@ -57,7 +57,10 @@ func (c *fetchCall) continueSession(h *wire.FetchRequestHead) model.ErrorCode {
 		c.endTurn()
 		return model.FetchSessionTopicIDError
 	}
-	s.update(c.asked, c.forgotten, c.identify)
+	if len(c.asked)+len(c.forgotten) > 0 {
+		s.update(c.asked, c.forgotten, c.identify)
+		c.api.sessions.recount(s)
+	}
 	c.parts = s.snapshot(c.parts[:0])
 	return model.None
 }
@@ -97,7 +100,7 @@ func (c *fetchCall) closeRound() (sessionID int32, code model.ErrorCode) {
 	if !c.incremental {
 		return s.id, model.None
 	}
-	if s.isEmpty() {
+	if s.len() == 0 {
 		c.api.sessions.close(s.id)
 		return 0, model.None
 	}

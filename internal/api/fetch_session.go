@@ -50,9 +50,10 @@ type sessionKey struct {
 // session is one consumer's remembered fetch. Only the request that has its turn touches it and its partitions: a client has one fetch in
 // flight per session, and one more is refused until the first is answered.
 type session struct {
-	id   int32
-	byID bool // its partitions are named by topic ids
-	mu   struct {
+	id      int32
+	byID    bool // its partitions are named by topic ids
+	counted int  // partitions, as counted in the cache; guarded by its lock
+	mu      struct {
 		sync.Mutex
 		epoch    int32 // the next request must carry this
 		lastUsed time.Time
@@ -63,18 +64,24 @@ type session struct {
 	}
 }
 
-// sessionCache holds at most slots sessions.
+// maxSessionPartitions bounds what all sessions remember together. Kafka counts sessions only; but a client may name a million partitions
+// in one.
+const maxSessionPartitions = 1_000_000
+
+// sessionCache holds at most slots sessions, and in them at most limit partitions.
 type sessionCache struct {
 	clock clock.Clock
 	slots int
+	limit int
 	mu    struct {
 		sync.Mutex
-		byID map[int32]*session
+		byID       map[int32]*session
+		partitions int
 	}
 }
 
 func newSessionCache(c clock.Clock, slots int) *sessionCache {
-	s := &sessionCache{clock: c, slots: slots}
+	s := &sessionCache{clock: c, slots: slots, limit: maxSessionPartitions}
 	s.mu.byID = map[int32]*session{}
 	return s
 }
@@ -88,7 +95,7 @@ func (c *sessionCache) open(parts []*sessionPartition, byID bool) *session {
 	now := c.clock.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.mu.byID) >= c.slots && !c.evictLocked(now) {
+	if c.mu.partitions+len(parts) > c.limit || len(c.mu.byID) >= c.slots && !c.evictLocked(now) {
 		return nil
 	}
 	s := &session{byID: byID}
@@ -104,6 +111,8 @@ func (c *sessionCache) open(parts []*sessionPartition, byID bool) *session {
 		}
 	}
 	c.mu.byID[s.id] = s
+	s.counted = len(s.mu.parts)
+	c.mu.partitions += s.counted
 	return s
 }
 
@@ -125,14 +134,36 @@ func (c *sessionCache) evictLocked(now time.Time) bool {
 	if oldest == nil || now.Sub(used) < sessionIdle {
 		return false
 	}
-	delete(c.mu.byID, oldest.id)
+	c.removeLocked(oldest)
 	return true
 }
 
 func (c *sessionCache) close(id int32) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.mu.byID, id)
+	if s := c.mu.byID[id]; s != nil {
+		c.removeLocked(s)
+	}
+}
+
+func (c *sessionCache) removeLocked(s *session) {
+	delete(c.mu.byID, s.id)
+	c.mu.partitions -= s.counted
+}
+
+// recount notes how many partitions a session remembers by now. It closes one that has become too much for all together.
+func (c *sessionCache) recount(s *session) {
+	n := s.len()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.mu.byID[s.id] != s {
+		return
+	}
+	c.mu.partitions += n - s.counted
+	s.counted = n
+	if c.mu.partitions > c.limit {
+		c.removeLocked(s)
+	}
 }
 
 // size is the number of open sessions.
@@ -221,9 +252,9 @@ func (s *session) rotate(answered func(*sessionPartition) bool, scratch []*sessi
 	return moved
 }
 
-// isEmpty reports that nothing is left to fetch.
-func (s *session) isEmpty() bool {
+// len is the number of partitions.
+func (s *session) len() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.mu.parts) == 0
+	return len(s.mu.parts)
 }

@@ -76,6 +76,33 @@ func TestSessionSlotsAreTakenFromTheIdle(t *testing.T) {
 	}
 }
 
+func TestSessionsRememberSoManyPartitionsTogether(t *testing.T) {
+	c := newSessionCache(clock.NewManual(time.Unix(0, 0)), 10)
+	c.limit = 5
+	a := c.open(sessionParts("a", 3), false)
+	if c.open(sessionParts("b", 3), false) != nil {
+		t.Fatal("six partitions of five")
+	}
+	b := c.open(sessionParts("b", 2), false)
+	if b == nil {
+		t.Fatal("five of five must do")
+	}
+	b.update([]sessionPartition{{topic: "c"}}, nil, func(*sessionPartition) {})
+	c.recount(b)
+	if c.size() != 1 || c.mu.partitions != 3 {
+		t.Fatalf("%d sessions of %d partitions after one grew too large", c.size(), c.mu.partitions)
+	}
+	a.update(nil, []sessionKey{{topic: "a", partition: 1}}, nil)
+	c.recount(a)
+	if c.mu.partitions != 2 {
+		t.Fatalf("%d partitions", c.mu.partitions)
+	}
+	c.close(a.id)
+	if c.mu.partitions != 0 {
+		t.Fatalf("%d partitions", c.mu.partitions)
+	}
+}
+
 func TestSessionUpdates(t *testing.T) {
 	c := newSessionCache(clock.NewManual(time.Unix(0, 0)), 10)
 	s := c.open(append(sessionParts("t", 3), sessionParts("t", 1)...), false)
@@ -100,7 +127,7 @@ func TestSessionUpdates(t *testing.T) {
 		t.Fatal("what was answered with records did not move to the end")
 	}
 	s.update(nil, []sessionKey{got[0].key(), got[1].key(), got[2].key()}, nil)
-	if !s.isEmpty() {
+	if s.len() != 0 {
 		t.Fatal("everything was forgotten")
 	}
 }

@@ -44,11 +44,11 @@ func (a *API) listOffset(r *Request, q *wire.ListOffsetsRequest, topic string, q
 	if !timestampAllowed(qp.Timestamp, r.Version) {
 		return replication.FoundOffset{}, model.UnsupportedVersion
 	}
-	isolation := replication.Isolation(q.IsolationLevel)
+	kind := isolation(q.IsolationLevel)
 	if q.ReplicaID >= 0 {
-		isolation = replication.ReadAll
+		kind = replication.ReadAll
 	}
-	found, err := p.ListOffset(qp.Timestamp, isolation, model.LeaderEpoch(qp.CurrentLeaderEpoch))
+	found, err := p.ListOffset(qp.Timestamp, kind, model.LeaderEpoch(qp.CurrentLeaderEpoch))
 	code = codeOf(err)
 	if code == model.OffsetNotAvailable && r.Version < 5 {
 		code = model.LeaderNotAvailable
