@@ -95,6 +95,10 @@ func (a *app) consume(ctx context.Context, topics []string, f consumeFlags) erro
 	if err != nil {
 		return err
 	}
+	if err := cl.Ping(ctx); err != nil {
+		cl.CloseAllowingRebalance()
+		return err // the consumer would try for ever
+	}
 	err = run.loop(ctx, cl)
 	if f.group != "" && err == nil {
 		err = a.leave(cl)

@@ -166,3 +166,16 @@ func TestToolsAreFoundByName(t *testing.T) {
 		}
 	}
 }
+
+// Clients of the library would try for ever; a command says at once that nobody is there.
+func TestReadingAndWritingFindNobody(t *testing.T) {
+	for _, args := range []string{"produce t -m x", "consume t --group g", "consume t", "bench consume -n 1 --idle 1s", "cluster status"} {
+		_, stderr, code := run(t, nil, append(strings.Fields(args), "-b", "127.0.0.1:1", "--timeout", "500ms")...)
+		if code != ExitError && code != ExitTimeout && code != ExitPartial {
+			t.Errorf("%s: exit code %d: %s", args, code, stderr)
+		}
+		if !strings.HasPrefix(args, "bench") && !strings.Contains(stderr, "cannot reach 127.0.0.1:1") {
+			t.Errorf("%s: %s", args, stderr)
+		}
+	}
+}

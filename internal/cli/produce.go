@@ -14,8 +14,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kgo"
-
-	"github.com/klamm/klamm/internal/cli/connect"
 )
 
 // produceFlags say how input becomes records.
@@ -78,9 +76,12 @@ func (a *app) produce(c *cobra.Command, topic string, files []string, p produceF
 			return err
 		}
 		defer cl.Close()
+		if err := cl.Ping(c.Context()); err != nil {
+			return err // the producer would try for ever
+		}
 		ctx, cancel := context.WithCancelCause(c.Context())
 		defer cancel(nil)
-		go delivery.watch(ctx, cancel, max(a.flags.timeout, connect.DefaultTimeout))
+		go delivery.watch(ctx, cancel, a.flags.timeout)
 		send = func(r *kgo.Record) {
 			delivery.begin()
 			cl.Produce(ctx, r, delivery.done)
