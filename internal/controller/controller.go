@@ -37,6 +37,8 @@ type Options struct {
 	Resolver *config.Resolver
 	// SessionTimeout is how long a broker may be silent (broker.session.timeout.ms); 0 means 9 s.
 	SessionTimeout time.Duration
+	// BalanceInterval is how often leadership goes back to preferred replicas (leader.imbalance.check.interval.seconds); 0 is never.
+	BalanceInterval time.Duration
 }
 
 const defaultSessionTimeout = 9 * time.Second
@@ -64,6 +66,7 @@ type Controller struct {
 	last     *proposal // the newest in flight
 	waiting  []operation
 	sessions sessions
+	balancer balancer
 }
 
 // operation is a decision that waits for its turn.
@@ -84,6 +87,7 @@ func New(o Options) *Controller {
 	c := &Controller{o: o, ended: make(chan struct{})}
 	c.inbox.init()
 	c.sessions.init(c)
+	c.balancer.c = c
 	go c.loop()
 	o.Log.Watch(
 		func(term int32) { c.inbox.push(func() { c.lead(term) }) },
@@ -119,6 +123,7 @@ func (c *Controller) lead(term int32) {
 	c.leading, c.led, c.term = true, true, term
 	c.tip, c.inflight, c.last = c.o.Log.Image(), 0, nil
 	c.sessions.restart(c.tip)
+	c.balancer.start()
 	c.o.Logger.Info("controller active", "node", c.o.Me, "term", term)
 	c.step(operation{
 		decide: func(*metadata.Image) []metadata.Record {
@@ -136,6 +141,7 @@ func (c *Controller) resign() {
 	}
 	c.leading, c.tip, c.led = false, nil, true
 	c.sessions.stop()
+	c.balancer.stop()
 	c.resume()
 }
 

@@ -377,7 +377,7 @@ func TestRandomHistoriesKeepThePartitionInvariants(t *testing.T) {
 					continue
 				}
 				isr := union(part.ISR, []model.BrokerID{model.BrokerID(id)})
-				run("state t-%d isr=%s elr=none", p, join(isr))
+				run("state t-%d isr=%s elr=none", p, list(isr))
 			case 6:
 				ids := []int{1, 2, 3, 4}
 				rng.Shuffle(4, func(i, j int) { ids[i], ids[j] = ids[j], ids[i] })
@@ -395,8 +395,4 @@ func TestRandomHistoriesKeepThePartitionInvariants(t *testing.T) {
 			}
 		}
 	}
-}
-
-func join(ids []model.BrokerID) string {
-	return strings.Trim(strings.ReplaceAll(fmt.Sprint(ids), " ", ","), "[]")
 }

@@ -14,6 +14,7 @@ type electorate struct {
 	settled map[model.BrokerID]bool
 	minISR  func(topic string) int
 	unclean func(topic string) bool
+	synced  func(topic string) bool // what counts as replicated is on disk: log.durability=fsync
 }
 
 func (c *Controller) electorate(img *metadata.Image) *electorate {
@@ -29,6 +30,7 @@ func (c *Controller) electorate(img *metadata.Image) *electorate {
 		img: img, settled: map[model.BrokerID]bool{},
 		minISR:  func(topic string) int { return rules(topic).minISR },
 		unclean: func(topic string) bool { return rules(topic).unclean },
+		synced:  func(topic string) bool { return rules(topic).synced },
 	}
 }
 
@@ -36,13 +38,14 @@ func (c *Controller) electorate(img *metadata.Image) *electorate {
 type topicRules struct {
 	minISR  int
 	unclean bool
+	synced  bool
 }
 
 func (c *Controller) topicRules(img *metadata.Image) func(string) topicRules {
 	resolve := c.o.Resolver.Topics(img)
 	return func(topic string) topicRules {
 		v := resolve(topic)
-		return topicRules{v.MinInsyncReplicas, v.UncleanLeaderElection}
+		return topicRules{v.MinInsyncReplicas, v.UncleanLeaderElection, v.Durability != "page-cache"}
 	}
 }
 
@@ -55,12 +58,21 @@ func (e *electorate) live(id model.BrokerID) bool {
 	return b != nil && !b.Fenced && !b.InControlledShutdown
 }
 
+// remains reports that a leader may go on: one that is stopping leads on where it is alone.
+func (e *electorate) remains(id model.BrokerID) bool {
+	if live, ok := e.settled[id]; ok {
+		return live
+	}
+	b := e.img.Broker(id)
+	return b != nil && !b.Fenced
+}
+
 // elect fills c.next.Leader. The leader stays if it can; else the first replica in order of preference that is in the ISR, then one that is
-// in the ELR, which has every committed record too (KIP-966). If the last to leave is the only one that could come back, it leads again
-// although it may have lost records on the way: there is nobody who could know better. Nothing else leads without an order to.
+// in the ELR, which has every committed record too (KIP-966). When nobody is left in either, the last leader leads again although it may
+// have lost records on the way: there is nobody who could know better. Nothing else leads without an order to.
 func (e *electorate) elect(c *change) {
 	n := &c.next
-	if n.Leader != model.NoBroker && e.live(n.Leader) && slices.Contains(n.ISR, n.Leader) {
+	if slices.Contains(n.ISR, n.Leader) && e.remains(n.Leader) {
 		return
 	}
 	if id, ok := e.first(n.Replicas, n.ISR); ok {
@@ -71,7 +83,7 @@ func (e *electorate) elect(c *change) {
 		e.enthrone(c, id, n.ELR)
 		return
 	}
-	if len(n.ISR) == 0 && len(n.ELR) == 0 && len(n.LastKnownELR) == 1 && e.live(n.LastKnownELR[0]) {
+	if len(n.ISR) == 0 && len(n.ELR) == 0 && len(n.LastKnownELR) > 0 && e.live(n.LastKnownELR[0]) && slices.Contains(n.Replicas, n.LastKnownELR[0]) {
 		e.enthrone(c, n.LastKnownELR[0], nil)
 		return
 	}
@@ -81,7 +93,9 @@ func (e *electorate) elect(c *change) {
 			return
 		}
 	}
-	n.Leader = model.NoBroker
+	if n.Leader = model.NoBroker; c.old.Leader != model.NoBroker && len(n.ISR) == 0 {
+		n.LastKnownELR = union([]model.BrokerID{c.old.Leader}, n.LastKnownELR)
+	}
 }
 
 // first is the first of the replicas that is live and among the candidates.
@@ -103,24 +117,25 @@ func (e *electorate) enthrone(c *change, id model.BrokerID, elr []model.BrokerID
 }
 
 // settleELR keeps the ELR (KIP-966) after the ISR changed. While the ISR is smaller than min.insync.replicas the high watermark stands still,
-// so whoever was in it since has every committed record. unclean brokers restarted without their clean shutdown marker and may have lost
-// what was not synced: they are remembered as last known, no more.
-func (e *electorate) settleELR(c *change, unclean ...model.BrokerID) {
+// so whoever was in it since has every committed record. lossy brokers may have lost what they had: they are remembered as last known, no
+// more.
+func (e *electorate) settleELR(c *change, lossy ...model.BrokerID) {
 	n := &c.next
 	if len(n.ISR) >= min(e.minISR(c.topic.Name), len(n.Replicas)) {
 		n.ELR, n.LastKnownELR = nil, nil
 		return
 	}
 	candidates := slices.DeleteFunc(union(c.old.ELR, c.old.ISR), func(id model.BrokerID) bool { return !slices.Contains(n.Replicas, id) })
-	n.ELR = without(without(candidates, n.ISR...), unclean...)
-	n.LastKnownELR = without(without(union(c.old.LastKnownELR, candidates), n.ELR...), n.ISR...)
+	n.ELR = without(without(candidates, n.ISR...), lossy...)
+	// The last leader comes first and stays: elect takes it when nobody else is left.
+	n.LastKnownELR = without(union(c.old.LastKnownELR, without(candidates, n.ELR...)), n.ISR...)
 }
 
-// dethrone takes a broker that is going, or has restarted, out of ISR and leadership.
-func (e *electorate) dethrone(c *change, id model.BrokerID, unclean bool) {
+// dethrone takes a broker that is going, or has restarted, out of ISR and leadership; out of the ELR as well if it may have lost records.
+func (e *electorate) dethrone(c *change, id model.BrokerID, lossy bool) {
 	n := &c.next
 	n.ISR = without(n.ISR, id)
-	if unclean {
+	if lossy {
 		e.settleELR(c, id)
 		n.ELR = without(n.ELR, id)
 	} else {

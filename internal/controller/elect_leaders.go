@@ -79,13 +79,21 @@ func electOne(e *electorate, kind ElectionType, t *metadata.Topic, index int32) 
 		}
 		return c.record(), Outcome{}
 	}
-	preferred := p.PreferredLeader()
 	switch {
-	case p.Leader == preferred:
+	case p.Leader == p.PreferredLeader():
 		return nil, Outcome{model.ElectionNotNeeded, textNotNeeded}
-	case !e.live(preferred) || !slices.Contains(p.ISR, preferred):
+	case !e.prefer(c):
 		return nil, Outcome{model.PreferredLeaderNotAvailable, textNoPreferred}
 	}
-	c.next.Leader = preferred
 	return c.record(), Outcome{}
+}
+
+// prefer makes the preferred replica the leader if it may lead.
+func (e *electorate) prefer(c *change) bool {
+	id := c.old.PreferredLeader()
+	if !e.live(id) || !slices.Contains(c.old.ISR, id) {
+		return false
+	}
+	c.next.Leader = id
+	return true
 }

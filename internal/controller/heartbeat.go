@@ -68,8 +68,8 @@ func unfence(e *electorate, b *metadata.Broker) []metadata.Record {
 	})...)
 }
 
-// shutDown moves leadership away from a broker that wants to stop, wherever another one can lead. It stays in the ISR until it is gone or
-// lags: so long as it runs, it replicates.
+// shutDown takes a broker that wants to stop out of leadership and ISR wherever another one can lead: when its process ends, nobody waits for
+// it any more. Where it is alone it stays to the end.
 func shutDown(e *electorate, b *metadata.Broker) []metadata.Record {
 	e.settled[b.ID] = false
 	var records []metadata.Record
@@ -77,11 +77,8 @@ func shutDown(e *electorate, b *metadata.Broker) []metadata.Record {
 		records = append(records, &metadata.BrokerRegistrationChange{BrokerID: int32(b.ID), BrokerEpoch: int64(b.Epoch), InControlledShutdown: 1})
 	}
 	return append(records, e.everyPartition(func(c *change) {
-		if c.old.Leader != b.ID {
-			return
-		}
-		if id, ok := e.first(c.old.Replicas, c.old.ISR); ok {
-			c.next.Leader = id
+		if _, other := e.first(c.old.Replicas, c.old.ISR); other && slices.Contains(c.old.ISR, b.ID) {
+			e.dethrone(c, b.ID, false)
 		}
 	})...)
 }

@@ -81,40 +81,51 @@ func (c *change) setReplicas(replicas []model.BrokerID) {
 	n.Replicas = replicas
 }
 
-// finishReassignment ends a reassignment whose target replicas are all in the ISR: the others leave, and lead no more. While one is missing
-// nothing is taken away, so there are never fewer copies in sync than before (R7).
+// finishReassignment ends a reassignment whose new replicas are all in the ISR: the others leave, and lead no more. Until then nothing is
+// taken away, and not while fewer in-sync copies than min.insync.replicas would stay (R7): Kafka looks at the new replicas alone, but a target
+// of which another member is down would be left with less than the partition had.
 func (e *electorate) finishReassignment(c *change) {
 	n := &c.next
-	if !n.Reassigning() {
+	target, isr := without(n.Replicas, n.Removing...), without(n.ISR, n.Removing...)
+	if !n.Reassigning() || len(without(n.Adding, isr...)) > 0 || !e.enough(c, target, isr) {
 		return
 	}
-	target := without(n.Replicas, n.Removing...)
-	for _, id := range target {
-		if !slices.Contains(n.ISR, id) {
-			return
-		}
+	if _, ok := e.first(target, isr); !ok {
+		return
 	}
 	c.bump = len(n.Removing) > 0 // what is taken away must notice that it may not fetch any more
-	n.ISR = without(n.ISR, n.Removing...)
+	n.ISR = isr
 	c.setReplicas(target)
 	n.Adding, n.Removing = nil, nil
 	e.settleELR(c)
 	e.elect(c)
 }
 
+// enough reports that isr is enough in-sync copies for a partition to be left with, or that nothing that is in sync is taken away.
+func (e *electorate) enough(c *change, replicas, isr []model.BrokerID) bool {
+	return len(isr) >= min(e.minISR(c.topic.Name), len(replicas)) || len(isr) == len(c.next.ISR)
+}
+
+// cancelReassignment goes back to the replicas there were. When too few of those are in sync right now, the new ones stay until there are
+// enough: the way back is a reassignment too.
 func cancelReassignment(e *electorate, c *change) (metadata.Record, Outcome) {
 	if !c.old.Reassigning() {
 		return nil, Outcome{Code: model.NoReassignmentInProgress}
 	}
 	n := &c.next
-	isr := without(n.ISR, n.Adding...)
-	if len(isr) == 0 && len(without(n.ELR, n.Adding...)) == 0 && !e.unclean(c.topic.Name) {
+	back, isr, elr := original(c.old), without(n.ISR, n.Adding...), without(n.ELR, n.Adding...)
+	switch {
+	case len(n.ISR) == 0 && len(elr) == 0 && !e.unclean(c.topic.Name):
 		return nil, failure(model.InvalidReplicaAssignment, "Unable to revert partition assignment for %s-%d because it would require an unclean leader election.",
 			c.topic.Name, c.index)
+	case !e.enough(c, back, isr):
+		c.setReplicas(union(back, n.Adding))
+		n.Removing, n.Adding = n.Adding, nil
+		return c.record(), Outcome{}
 	}
 	c.bump = len(n.Adding) > 0
-	c.setReplicas(original(c.old))
-	n.ISR, n.ELR = isr, without(n.ELR, c.old.Adding...)
+	c.setReplicas(back)
+	n.ISR, n.ELR = isr, elr
 	n.Adding, n.Removing = nil, nil
 	e.settleELR(c)
 	e.elect(c)

@@ -53,8 +53,8 @@ func registerBroker(e *electorate, r *Registration, alive func(model.BrokerID) b
 	records := []metadata.Record{b.Record()}
 	if old != nil {
 		e.settled[r.ID] = !r.Fenced
-		unclean := r.PreviousEpoch != old.Epoch
-		records = append(records, e.everyPartition(func(c *change) { e.restarted(c, r.ID, unclean) })...)
+		back := comeback{id: r.ID, unclean: r.PreviousEpoch != old.Epoch, had: old.Dirs, has: r.Dirs}
+		records = append(records, e.everyPartition(func(c *change) { e.restarted(c, &back) })...)
 	}
 	return records, epoch, Outcome{}
 }
@@ -92,26 +92,62 @@ func (e *electorate) everyPartition(step func(*change)) []metadata.Record {
 	return records
 }
 
+// comeback is how a broker's new process relates to the one before.
+type comeback struct {
+	id model.BrokerID
+	// unclean: it stopped without its clean shutdown marker, so that what was not synced may be gone (KIP-966).
+	unclean bool
+	// Its data directories before and now. What was in one that is not there any more is gone.
+	had, has []model.UUID
+}
+
+// wiped reports that the directory of the broker's replica is gone. One that is not known may be any of those it had.
+func (b *comeback) wiped(p *metadata.Partition) bool {
+	mine := b.had
+	if i := slices.Index(p.Replicas, b.id); i >= 0 && i < len(p.Dirs) && !p.Dirs[i].IsZero() {
+		mine = p.Dirs[i : i+1]
+	}
+	return slices.ContainsFunc(mine, func(d model.UUID) bool { return !slices.Contains(b.has, d) })
+}
+
+// resettle notes that the broker's replica begins anew elsewhere.
+func (b *comeback) resettle(c *change) {
+	if i := slices.Index(c.old.Replicas, b.id); i < len(c.old.Dirs) {
+		c.next.Dirs = slices.Clone(c.old.Dirs)
+		c.next.Dirs[i] = model.UUID{}
+		if len(b.has) == 1 {
+			c.next.Dirs[i] = b.has[0]
+		}
+	}
+	if c.next.Leader != b.id {
+		// An empty log that leads makes everybody else's empty too. That takes an order, even if nobody else is left.
+		c.next.LastKnownELR = without(c.next.LastKnownELR, b.id)
+	}
+}
+
 // restarted decides what becomes of one partition when the process of a broker is replaced by a new one. If there are others to lead or to
 // copy from, the new process has to catch up like any follower. If not, it leads on, in a new leader epoch: its log may have lost a tail
 // that was never synced, and what is written now must not be mistaken for that (KIP-101).
-func (e *electorate) restarted(c *change, id model.BrokerID, unclean bool) {
-	if !slices.Contains(c.old.Replicas, id) {
+//
+// R6: after an unclean stop it is no candidate before it has caught up. Except where the topic syncs: there nothing it had counted for was
+// unsynced, and after a power cut of all nodes at once, every one of them unclean, the ELR is all there is to know who has everything.
+func (e *electorate) restarted(c *change, b *comeback) {
+	if !slices.Contains(c.old.Replicas, b.id) {
 		return
 	}
-	others := func(ids []model.BrokerID) bool {
-		_, ok := e.first(c.old.Replicas, without(ids, id))
-		return ok
-	}
+	wiped := b.wiped(c.old)
+	lossy := wiped || b.unclean && !e.synced(c.topic.Name)
+	_, others := e.first(c.old.Replicas, without(c.old.ISR, b.id))
 	switch {
-	case slices.Contains(c.old.ISR, id) && others(c.old.ISR), slices.Contains(c.old.ELR, id) && others(union(c.old.ISR, c.old.ELR)):
-		e.dethrone(c, id, unclean)
-	case slices.Contains(c.old.ISR, id) && e.live(id):
-		c.next.Leader = id
+	case slices.Contains(c.old.ISR, b.id) && !others && e.live(b.id):
+		c.next.Leader = b.id
 		c.bump = true
-	case slices.Contains(c.old.ISR, id):
-		e.dethrone(c, id, unclean)
+	case slices.Contains(c.old.ISR, b.id), slices.Contains(c.old.ELR, b.id):
+		e.dethrone(c, b.id, lossy)
 	default:
 		e.elect(c)
+	}
+	if wiped {
+		b.resettle(c)
 	}
 }

@@ -158,6 +158,11 @@ func (s *script) command(out *strings.Builder, line string) {
 		records, reply := reassign(s.electorate(), &Reassignments{Partitions: []Reassign{r}, KeepReplicationFactor: w.has("keep")})
 		say(out, w.at(1), reply[0].Outcome)
 		s.apply(out, records)
+	case "isr":
+		s.isr(out, w)
+	case "balance":
+		records, _ := s.electorate().balance(w.number("at-most", 1000))
+		s.apply(out, records)
 	case "state": // what a leader would have reported: the ISR is what it is, not a decision
 		s.state(w)
 	case "set", "legacy":
@@ -251,6 +256,30 @@ func (s *script) elect(out *strings.Builder, w words) {
 	s.apply(out, records)
 }
 
+// isr is a proposal of a partition's leader: by and with the current epochs, unless it says otherwise. "old" members have an older process.
+func (s *script) isr(out *strings.Builder, w words) {
+	tp := parsePartition(w.at(1))
+	t := s.img.Topic(tp.Topic)
+	p := &t.Partitions[tp.Partition]
+	q := ProposedISR{
+		TopicIDPartition: model.TopicIDPartition{ID: t.ID, Partition: tp.Partition},
+		LeaderEpoch:      model.LeaderEpoch(w.number("epoch", int(p.LeaderEpoch))), PartitionEpoch: model.PartitionEpoch(w.number("version", int(p.PartitionEpoch))),
+	}
+	for _, id := range parseIDs(w.at(2)) {
+		m := ISRMember{ID: id, Epoch: -1}
+		if b := s.img.Broker(id); b != nil && id != p.Leader {
+			m.Epoch = b.Epoch
+		}
+		if slices.Contains(parseIDs(w.named["old"]), id) {
+			m.Epoch--
+		}
+		q.ISR = append(q.ISR, m)
+	}
+	records, reply := alterISR(s.electorate(), &AlterISR{Leader: model.BrokerID(w.number("by", int(p.Leader))), Partitions: []ProposedISR{q}})
+	say(out, tp.String(), Outcome{Code: reply[0].Code})
+	s.apply(out, records)
+}
+
 func (s *script) state(w words) {
 	tp := parsePartition(w.at(1))
 	rec := metadata.NewPartitionChange()
@@ -305,8 +334,13 @@ func (s *script) brokerCommand(out *strings.Builder, w words) {
 		for _, f := range metadata.SupportedFeatures() {
 			r.Features = append(r.Features, metadata.FeatureRange{Name: f.Name, Min: f.Min, Max: f.Max})
 		}
-		if b != nil && !w.has("unclean") {
-			r.PreviousEpoch = b.Epoch
+		if b != nil {
+			if !w.has("unclean") {
+				r.PreviousEpoch = b.Epoch
+			}
+			if r.Dirs = b.Dirs; w.has("wiped") {
+				r.Dirs = []model.UUID{{8, byte(id), byte(s.img.Offset), byte(s.img.Offset >> 8)}}
+			}
 		}
 		records, _, o := registerBroker(s.electorate(), r, func(id model.BrokerID) bool { return s.alive[id] })
 		say(out, "broker "+w.at(1), o)

@@ -15,17 +15,21 @@ import (
 type sessions struct {
 	c    *Controller
 	last map[model.BrokerID]time.Time
-	next clock.Timer
+	// heard are those who were heard of in this term: only of them is it known that they live.
+	heard map[model.BrokerID]bool
+	next  clock.Timer
 }
 
-func (s *sessions) init(c *Controller) { s.c, s.last = c, map[model.BrokerID]time.Time{} }
+func (s *sessions) init(c *Controller) {
+	s.c, s.last, s.heard = c, map[model.BrokerID]time.Time{}, map[model.BrokerID]bool{}
+}
 
 // restart begins a term: every broker that takes part was heard of just now.
 func (s *sessions) restart(img *metadata.Image) {
 	s.stop()
 	for _, b := range img.Brokers() {
 		if !b.Fenced {
-			s.touch(b.ID)
+			s.begin(b.ID)
 		}
 	}
 }
@@ -36,10 +40,17 @@ func (s *sessions) stop() {
 		s.next = nil
 	}
 	clear(s.last)
+	clear(s.heard)
 }
 
 // touch notes a sign of life.
 func (s *sessions) touch(id model.BrokerID) {
+	s.heard[id] = true
+	s.begin(id)
+}
+
+// begin gives a broker a whole session's time.
+func (s *sessions) begin(id model.BrokerID) {
 	if id == s.c.o.Me {
 		return
 	}
@@ -52,7 +63,7 @@ func (s *sessions) touch(id model.BrokerID) {
 // alive reports that the broker was heard of within its session.
 func (s *sessions) alive(id model.BrokerID) bool {
 	at, ok := s.last[id]
-	return ok && s.c.o.Clock.Now().Sub(at) < s.c.o.SessionTimeout
+	return ok && s.heard[id] && s.c.o.Clock.Now().Sub(at) < s.c.o.SessionTimeout
 }
 
 // expire fences who was silent and looks again when the next one could be.
@@ -68,21 +79,21 @@ func (s *sessions) expire() {
 			continue
 		}
 		delete(s.last, id)
-		s.c.fenceSilent(id)
+		s.c.fenceSilent(id, "no heartbeat for "+s.c.o.SessionTimeout.String())
 	}
 	if len(s.last) > 0 {
 		s.next = s.c.o.Clock.AfterFunc(soonest, func() { s.c.inbox.push(s.expire) })
 	}
 }
 
-func (c *Controller) fenceSilent(id model.BrokerID) {
+func (c *Controller) fenceSilent(id model.BrokerID, reason string) {
 	c.step(operation{
 		decide: func(img *metadata.Image) []metadata.Record {
 			b := img.Broker(id)
 			if b == nil || b.Fenced {
 				return nil
 			}
-			c.o.Logger.Warn("broker fenced", "broker", id, "reason", "no heartbeat", "timeout", c.o.SessionTimeout)
+			c.o.Logger.Warn("broker fenced", "broker", id, "reason", reason)
 			return fence(c.electorate(img), b)
 		},
 		settle: func(error) {},
