@@ -31,6 +31,8 @@ type Options struct {
 	// Greet makes the first request of every connection, and Greeted judges its answer: an error closes the connection. Both may be nil.
 	Greet   func() wire.Request
 	Greeted func(addr string, answer []byte) error
+	// Lost is called when an open connection ended without Close or Forget having asked for it. It must not block. May be nil.
+	Lost func(addr string)
 	// Limits are for decoding answers; the zero value stands for wire.TrustedLimits.
 	Limits wire.Limits
 

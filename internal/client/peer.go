@@ -124,7 +124,7 @@ func (p *Peer) greeted(ctx context.Context) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	cn := newConn(nc, &p.c.o)
+	cn := newConn(nc, p.addr, &p.c.o)
 	if p.c.o.Greet == nil {
 		return cn, nil
 	}
@@ -165,9 +165,10 @@ type answer struct {
 
 // conn is one connection: requests are written under mu, answers read by one goroutine.
 type conn struct {
-	nc net.Conn
-	o  *Options
-	mu struct {
+	nc   net.Conn
+	addr string
+	o    *Options
+	mu   struct {
 		sync.Mutex
 		next    int32
 		waiting []*pending // in the order they were sent
@@ -176,8 +177,8 @@ type conn struct {
 	}
 }
 
-func newConn(nc net.Conn, o *Options) *conn {
-	c := &conn{nc: nc, o: o}
+func newConn(nc net.Conn, addr string, o *Options) *conn {
+	c := &conn{nc: nc, addr: addr, o: o}
 	go c.read()
 	return c
 }
@@ -243,7 +244,9 @@ func (c *conn) read() {
 			err = c.deliver(frame)
 		}
 		if err != nil {
-			c.end(fmt.Errorf("%w: %w", ErrBroken, err))
+			if c.end(fmt.Errorf("%w: %w", ErrBroken, err)) && c.o.Lost != nil {
+				c.o.Lost(c.addr)
+			}
 			return
 		}
 	}
@@ -274,11 +277,13 @@ func (c *conn) deliver(frame []byte) error {
 	return nil
 }
 
-// end closes the connection and fails what waits on it. The first cause stays.
-func (c *conn) end(cause error) {
+// end closes the connection and fails what waits on it. The first cause stays. It reports whether the connection ends by itself: not by
+// being closed here.
+func (c *conn) end(cause error) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.endLocked(cause)
+	return errors.Is(c.mu.cause, ErrBroken)
 }
 
 func (c *conn) endLocked(cause error) {

@@ -66,9 +66,11 @@ func loadIdentity(env Env, o DirOptions) (id Identity, fresh bool, err error) {
 	b, err := vfs.ReadFile(env.FS, name, 1<<20)
 	switch {
 	case notExist(err):
-		id = Identity{NodeID: o.NodeID, ClusterID: o.ClusterID}
-		if id.DirectoryID, err = newUUID(env.Random); err != nil {
-			return id, true, err
+		id = Identity{NodeID: o.NodeID, ClusterID: o.ClusterID, DirectoryID: o.DirectoryID}
+		if id.DirectoryID.IsZero() {
+			if id.DirectoryID, err = newUUID(env.Random); err != nil {
+				return id, true, err
+			}
 		}
 		if err := vfs.WriteFile(env.FS, name, id.encode(), filePerm); err != nil {
 			return id, true, err

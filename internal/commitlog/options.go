@@ -22,6 +22,8 @@ type DirOptions struct {
 	Path      string
 	NodeID    model.BrokerID
 	ClusterID string
+	// DirectoryID is what a new directory is called from now on; zero draws one. A directory that has one keeps it.
+	DirectoryID model.UUID
 
 	RecoveryThreads int           // logs recovered at the same time after a crash (num.recovery.threads.per.data.dir); 0 means 2
 	MaxOpenFiles    int           // descriptors kept for reuse; 0 means 4096

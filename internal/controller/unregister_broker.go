@@ -7,7 +7,7 @@ import (
 	"github.com/klamm/klamm/internal/model"
 )
 
-// UnregisterBroker forgets a broker, so that its id is free (KIP-500). Its replicas stay assigned to it until they are reassigned.
+// UnregisterBroker forgets a broker, so that its id is free (KIP-500), and takes it out of the metadata quorum. Its replicas stay assigned to it until they are reassigned.
 func (c *Controller) UnregisterBroker(ctx context.Context, id model.BrokerID) (Outcome, error) {
 	return run(ctx, c, func(img *metadata.Image) ([]metadata.Record, Outcome) {
 		return unregisterBroker(c.electorate(img), id)
@@ -16,12 +16,19 @@ func (c *Controller) UnregisterBroker(ctx context.Context, id model.BrokerID) (O
 
 func unregisterBroker(e *electorate, id model.BrokerID) ([]metadata.Record, Outcome) {
 	b := e.img.Broker(id)
-	if b == nil {
+	members, out := removeMember(e.img, id)
+	switch {
+	case b == nil && len(members) == 0:
 		return nil, failure(model.BrokerIDNotRegistered, "Broker ID %d is not currently registered", id)
+	case !out.OK() && len(e.img.Brokers()) > 1:
+		return nil, out
+	case b == nil:
+		return members, out
 	}
 	records := fence(e, b)
 	if b.Fenced {
 		records = records[1:]
 	}
+	records = append(records, members...)
 	return append(records, &metadata.UnregisterBroker{BrokerID: int32(id), BrokerEpoch: int64(b.Epoch)}), Outcome{}
 }

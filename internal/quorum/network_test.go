@@ -216,20 +216,24 @@ func (w *world) create() {
 // agree waits until every node has everything that was acknowledged.
 func (w *world) agree() {
 	w.t.Helper()
+	var images map[model.BrokerID]*metadata.Image
+	var acked map[int]bool
 	w.await("agreement", time.Minute, func() bool {
 		w.create()
 		time.Sleep(100 * time.Millisecond)
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		offsets := map[model.Offset]bool{}
-		for _, n := range w.nodes {
-			offsets[n.q.Image().Offset] = true
+		images, acked = map[model.BrokerID]*metadata.Image{}, maps.Clone(w.acked)
+		for id, n := range w.nodes {
+			images[id] = n.q.Image()
+			offsets[images[id].Offset] = true
 		}
 		return len(offsets) == 1
 	})
-	for id, n := range w.nodes {
-		for i := range w.acked {
-			if n.q.Image().Topic(fmt.Sprintf("t%d", i)) == nil {
+	for id, img := range images {
+		for i := range acked {
+			if img.Topic(fmt.Sprintf("t%d", i)) == nil {
 				w.fatalf("M1: topic %d was acknowledged and node %d does not have it", i, id)
 			}
 		}
@@ -238,7 +242,7 @@ func (w *world) agree() {
 
 // TestThreeVotersUnderFaults: M1, M2, M3 while messages are lost, doubled, late and out of order, links are cut, and power fails.
 func TestThreeVotersUnderFaults(t *testing.T) {
-	seeds := 40
+	seeds := 60
 	if testing.Short() {
 		seeds = 8
 	}

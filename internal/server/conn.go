@@ -26,6 +26,7 @@ type Conn struct {
 	req      Request
 	clientID string
 	burst    []BurstEnder
+	attached any
 
 	trusted  atomic.Bool
 	software atomic.Pointer[software]
@@ -110,6 +111,12 @@ func (c *Conn) Software() (name, version string) {
 
 // Authenticated lifts the limits of a connection whose listener demands authentication.
 func (c *Conn) Authenticated() { c.trusted.Store(true) }
+
+// Attach keeps what the handler knows of this connection from one request to the next. Only Serve may call it.
+func (c *Conn) Attach(v any) { c.attached = v }
+
+// Attached is what Attach kept, nil before. Only Serve may call it.
+func (c *Conn) Attached() any { return c.attached }
 
 // AtBurstEnd calls b.BurstEnd once, when the requests that arrived together have been served. Only Serve may call it.
 func (c *Conn) AtBurstEnd(b BurstEnder) {

@@ -58,7 +58,9 @@ func (m *ForwardRequest) decode(d *Decoder, _ int16) {
 // ForwardResponse answers ForwardRequest.
 type ForwardResponse struct {
 	ErrorCode model.ErrorCode // v0+
-	Body      []byte          // v0+
+	// MetadataOffset: what the response speaks of is in the metadata up to here
+	MetadataOffset int64  // v0+
+	Body           []byte // v0+
 	// UnknownTags are tagged fields of a newer protocol, passed on unread.
 	UnknownTags *Tags
 }
@@ -80,6 +82,7 @@ func (m *ForwardResponse) Decode(d *Decoder, version int16) error {
 
 func (m *ForwardResponse) append(dst []byte, _ int16) []byte {
 	dst = appendInt16(dst, int16(m.ErrorCode))
+	dst = appendInt64(dst, m.MetadataOffset)
 	dst = appendBytes(dst, m.Body, true, false)
 	dst = appendUvarint(dst, uint32(m.UnknownTags.count()))
 	dst = appendTags(dst, m.UnknownTags, 0, allTags)
@@ -88,6 +91,7 @@ func (m *ForwardResponse) append(dst []byte, _ int16) []byte {
 
 func (m *ForwardResponse) decode(d *Decoder, _ int16) {
 	m.ErrorCode = d.errorCode()
+	m.MetadataOffset = d.int64()
 	m.Body = d.bytes(true, false)
 	m.UnknownTags = d.tags()
 }

@@ -1,0 +1,122 @@
+package controller
+
+import (
+	"context"
+	"slices"
+
+	"github.com/klamm/klamm/internal/metadata"
+	"github.com/klamm/klamm/internal/model"
+)
+
+// Join is a node that asks for its place in the cluster: an id, and the metadata log to follow.
+type Join struct {
+	// DirectoryID names the node's disk. A node that lost it is somebody new (M6).
+	DirectoryID model.UUID
+	// ID is the one it was configured with; NoBroker leaves it to the cluster.
+	ID model.BrokerID
+	// Endpoints are where other nodes reach it.
+	Endpoints []metadata.Endpoint
+}
+
+// Join gives a node its id and makes it a learner of the metadata log. A node that is a member already gets the id it has, and its new
+// address is written down.
+func (c *Controller) Join(ctx context.Context, j Join) (model.BrokerID, error) {
+	type reply struct {
+		id  model.BrokerID
+		err error
+	}
+	got, err := run(ctx, c, func(img *metadata.Image) ([]metadata.Record, reply) {
+		records, id, out := admit(img, &j)
+		if !out.OK() {
+			return nil, reply{err: out}
+		}
+		return records, reply{id: id}
+	})
+	if err == nil {
+		err = got.err
+	}
+	return got.id, err
+}
+
+// admit decides a Join.
+func admit(img *metadata.Image, j *Join) ([]metadata.Record, model.BrokerID, Outcome) {
+	next := model.BrokerID(1)
+	for _, b := range img.Brokers() {
+		next = max(next, b.ID+1)
+	}
+	for _, v := range img.Voters() {
+		next = max(next, v.NodeID+1)
+		switch {
+		case v.DirectoryID == j.DirectoryID && j.ID != model.NoBroker && j.ID != v.NodeID:
+			return nil, 0, failure(model.InconsistentVoterSet, "Directory %s belongs to node %d, not to node %d", j.DirectoryID, v.NodeID, j.ID)
+		case v.DirectoryID == j.DirectoryID && slices.Equal(v.Endpoints, j.Endpoints):
+			return nil, v.NodeID, Outcome{}
+		case v.DirectoryID == j.DirectoryID:
+			return []metadata.Record{voterRecord(v.NodeID, v.DirectoryID, v.Learner, j.Endpoints)}, v.NodeID, Outcome{}
+		case v.NodeID == j.ID:
+			return nil, 0, failure(model.DuplicateBrokerRegistration, "Node id %d is in use by another node (directory %s). Give this one another id, or none; "+
+				"if it takes the place of one that lost its disk, unregister broker %d first", j.ID, v.DirectoryID, j.ID)
+		}
+	}
+	id := j.ID
+	if id == model.NoBroker {
+		id = next
+	}
+	if img.Broker(id) != nil {
+		return nil, 0, failure(model.DuplicateBrokerRegistration, "Broker id %d is registered. Give this node another id, or none; if that broker "+
+			"is gone for good, unregister it first", id)
+	}
+	return []metadata.Record{voterRecord(id, j.DirectoryID, true, j.Endpoints)}, id, Outcome{}
+}
+
+func voterRecord(id model.BrokerID, dir model.UUID, learner bool, endpoints []metadata.Endpoint) *metadata.VoterRecord {
+	rec := &metadata.VoterRecord{NodeID: int32(id), DirectoryID: dir, Learner: learner}
+	for _, e := range endpoints {
+		rec.Endpoints = append(rec.Endpoints, metadata.VoterEndpoint{Name: e.Name, Host: e.Host, Port: e.Port})
+	}
+	return rec
+}
+
+// PromoteLearners makes voters of learners. All of them change at once: a quorum that grows from one to three is never one of two, in
+// which each could stop the other.
+func (c *Controller) PromoteLearners(ctx context.Context, directories []model.UUID) error {
+	_, err := run(ctx, c, func(img *metadata.Image) ([]metadata.Record, struct{}) {
+		var records []metadata.Record
+		for _, v := range img.Voters() {
+			if v.Learner && slices.Contains(directories, v.DirectoryID) {
+				records = append(records, voterRecord(v.NodeID, v.DirectoryID, false, v.Endpoints))
+			}
+		}
+		return records, struct{}{}
+	})
+	return err
+}
+
+// removeMember takes a node out of the metadata quorum. The last voter stays: nobody could decide anything after it.
+func removeMember(img *metadata.Image, id model.BrokerID) ([]metadata.Record, Outcome) {
+	var records []metadata.Record
+	others := false
+	for _, v := range img.Voters() {
+		if v.NodeID == id {
+			records = append(records, &metadata.RemoveVoter{NodeID: int32(id), DirectoryID: v.DirectoryID})
+		} else if !v.Learner {
+			others = true
+		}
+	}
+	if len(records) > 0 && !others {
+		return nil, failure(model.InvalidRequest, "Node %d is the only controller", id)
+	}
+	return records, Outcome{}
+}
+
+// Gone says that a broker's process is dead: its connections ended and it takes no new ones. It is fenced without waiting for the end of its
+// session; it comes back by registering.
+func (c *Controller) Gone(id model.BrokerID) {
+	c.inbox.push(func() {
+		if !c.leading || id == c.o.Me {
+			return
+		}
+		delete(c.sessions.last, id)
+		c.fenceSilent(id, "its process is gone")
+	})
+}
