@@ -30,9 +30,9 @@ unit:
 race:
 	$(GO) test -race $$($(GO) list ./... | grep -v -e /test/interop -e /test/chaos)
 
-## interop: real Java, C, Python, JavaScript, Go clients, Kafka's tools and Spark
+## interop: the command line, real Java, C, Python, JavaScript and Go clients, Kafka's tools and Spark
 interop: build
-	$(GO) test -count=1 -timeout 25m ./test/interop/... ./test/kafkaref/...
+	$(GO) test -count=1 -timeout 25m ./test/cli/... ./test/interop/... ./test/kafkaref/...
 
 ## chaos: bad input and bad days on real processes
 chaos: build
@@ -54,15 +54,16 @@ fuzz:
 bench: build
 	$(GO) run ./bench $(BENCHFLAGS)
 
-## gen: the wire codec from its definitions
+## gen: the wire codec from its definitions, and the reference of configuration keys from their table
 gen:
 	$(GO) run ./gen
+	$(GO) test ./internal/config -run TestReference -update
 
 ## check: what must pass before a commit
 check: build
 	@test -z "$$(gofmt -l cmd gen internal klammtest test bench 2>/dev/null)" || { echo "gofmt these:"; gofmt -l cmd gen internal klammtest test bench; exit 1; }
 	$(MAKE) lint unit
-	$(MAKE) gen && git diff --exit-code -- internal/wire
+	$(MAKE) gen && git diff --exit-code -- internal/wire docs/configuration.md
 
 clean:
 	rm -rf bin
