@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/klamm/klamm/test/interop/clients"
-	"github.com/klamm/klamm/test/kafkaref"
 	"github.com/klamm/klamm/test/toolchain"
 )
 
@@ -26,10 +25,11 @@ func TestSameAnswersAsKafka(t *testing.T) {
 	kafkaFile, klammFile := filepath.Join(dir, "kafka"), filepath.Join(dir, "klamm")
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	cmd, err := semantics(ctx, reference.addr, kafkaFile, node.addr, klammFile)
+	argv, err := clients.Semantics(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
+	cmd := exec.CommandContext(ctx, argv[0], append(argv[1:], reference.addr, kafkaFile, node.addr, klammFile)...)
 	if _, err := output(cmd); err != nil {
 		t.Fatal(err)
 	}
@@ -50,20 +50,6 @@ func TestSameAnswersAsKafka(t *testing.T) {
 		defer ran.Unlock()
 		ran.Compared, ran.Differences = len(kafka), found.listed
 	}
-}
-
-// semantics is the Java program that asks, given addresses and files for the answers in turn.
-func semantics(ctx context.Context, args ...string) (*exec.Cmd, error) {
-	jars, err := kafkaref.Jars(ctx)
-	if err != nil {
-		return nil, err
-	}
-	classes, err := toolchain.Classes(ctx, "java-semantics", clients.Dir("semantics"), kafkaref.ClassPath(jars))
-	if err != nil {
-		return nil, err
-	}
-	argv := append(clients.JVM(toolchain.ClassPath(classes, kafkaref.ClassPath(jars)), "Semantics"), args...)
-	return exec.CommandContext(ctx, argv[0], argv[1:]...), nil
 }
 
 // readAnswers reads "NAME: ANSWER" lines.

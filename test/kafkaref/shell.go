@@ -50,17 +50,28 @@ func NewShell(t testing.TB) *Shell {
 	return s
 }
 
-func startShell(ctx context.Context) (*Shell, error) {
+// Fetch brings all that brokers and shells need, once.
+func Fetch(ctx context.Context) error {
+	_, err := shellClassPath(ctx)
+	return err
+}
+
+func shellClassPath(ctx context.Context) (string, error) {
 	jars, err := Jars(ctx)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	classes, err := toolchain.Classes(ctx, "kafka-shell", filepath.Join(sourceDir(), "shell"), ClassPath(jars))
+	return toolchain.ClassPath(classes, ClassPath(jars)), err
+}
+
+func startShell(ctx context.Context) (*Shell, error) {
+	path, err := shellClassPath(ctx)
 	if err != nil {
 		return nil, err
 	}
 	s := &Shell{cmd: exec.Command("java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
-		"-cp", toolchain.ClassPath(classes, ClassPath(jars)), "Shell")}
+		"-cp", path, "Shell")}
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if s.mu.in, err = s.cmd.StdinPipe(); err != nil {
 		return nil, err

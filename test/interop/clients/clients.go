@@ -32,9 +32,10 @@ func All() []Client {
 	return []Client{
 		{Name: "kafka-clients", Version: kafkaref.Version, Language: "Java", Needs: java, start: javaCurrent},
 		{Name: "kafka-clients", Version: "3.9.2", Language: "Java", Needs: java, start: javaOld},
-		{Name: "confluent-kafka", Version: "2.16.1", Language: "Python", Needs: []string{"python3"}, start: python("check_confluent.py")},
-		{Name: "kafka-python", Version: "3.0.12", Language: "Python", Needs: []string{"python3"}, start: python("check_kafka_python.py")},
-		{Name: "aiokafka", Version: "0.14.0", Language: "Python", Needs: []string{"python3"}, start: python("check_aiokafka.py")},
+		{Name: "confluent-kafka", Version: "2.16.1", Language: "Python", Needs: []string{"python3"}, start: python("requirements.txt", "check_confluent.py")},
+		{Name: "confluent-kafka", Version: "2.6.0", Language: "Python", Needs: []string{"python3"}, start: python("requirements-2.6.txt", "check_confluent.py")},
+		{Name: "kafka-python", Version: "3.0.12", Language: "Python", Needs: []string{"python3"}, start: python("requirements.txt", "check_kafka_python.py")},
+		{Name: "aiokafka", Version: "0.14.0", Language: "Python", Needs: []string{"python3"}, start: python("requirements.txt", "check_aiokafka.py")},
 		{Name: "kafkajs", Version: "2.2.4", Language: "JavaScript", Needs: []string{"node", "npm"}, start: node("check_kafkajs.js")},
 		{Name: "@confluentinc/kafka-javascript", Version: "1.10.1", Language: "JavaScript", Needs: []string{"node", "npm", "g++", "make"}, start: node("check_confluent.js")},
 		{Name: "franz-go", Version: "1.22.2", Language: "Go", Needs: []string{"go"}, start: golang("franz")},
@@ -99,9 +100,9 @@ func javaCurrent(ctx context.Context) (argv, environ []string, err error) {
 	return JVM(toolchain.ClassPath(classes, kafkaref.ClassPath(jars)), "Check"), nil, err
 }
 
-func python(script string) func(context.Context) (argv, environ []string, err error) {
+func python(requirements, script string) func(context.Context) (argv, environ []string, err error) {
 	return func(ctx context.Context) ([]string, []string, error) {
-		interpreter, err := toolchain.Python(ctx, "python", filepath.Join(Dir("python"), "requirements.txt"))
+		interpreter, err := toolchain.Python(ctx, "python", filepath.Join(Dir("python"), requirements))
 		return []string{interpreter, "-B", filepath.Join(Dir("python"), script)}, nil, err
 	}
 }
@@ -118,6 +119,16 @@ func golang(command string) func(context.Context) (argv, environ []string, err e
 		dir, err := toolchain.GoCommands(ctx, "goclients", Dir("goclients"))
 		return []string{filepath.Join(dir, command)}, nil, err
 	}
+}
+
+// Semantics is the program that asks brokers what they answer (semantics), as a command line to append addresses and files to.
+func Semantics(ctx context.Context) ([]string, error) {
+	jars, err := kafkaref.Jars(ctx)
+	if err != nil {
+		return nil, err
+	}
+	classes, err := toolchain.Classes(ctx, "java-semantics", Dir("semantics"), kafkaref.ClassPath(jars))
+	return JVM(toolchain.ClassPath(classes, kafkaref.ClassPath(jars)), "Semantics"), err
 }
 
 // Spark is PySpark with its Kafka source: a Python interpreter and the folder of the source's jars.
