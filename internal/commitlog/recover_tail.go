@@ -15,7 +15,10 @@ func (r *recovery) scanTail(tail int) (end model.Offset, err error) {
 	for i := tail; i < len(r.all); i++ {
 		s := r.all[i]
 		if i > tail && s.base != end {
-			return end, r.drop(i, end)
+			if s.base-end <= maxRelative {
+				return end, r.drop(i, end)
+			}
+			r.dense.Store(false) // more than a segment can hold cannot have been lost: a compacted leader has such a gap
 		}
 		size, err := r.length(s)
 		if err != nil {
@@ -34,7 +37,7 @@ func (r *recovery) scanTail(tail int) (end model.Offset, err error) {
 		if end, err = r.scanSegment(s, span{pos, size}, end); err != nil {
 			return 0, err
 		}
-		if i+1 < len(r.all) && r.all[i+1].base == end {
+		if i+1 < len(r.all) && (r.all[i+1].base == end || r.all[i+1].base-end > maxRelative) {
 			if err := r.sealLocked(s); err != nil {
 				return 0, err
 			}
@@ -139,8 +142,8 @@ func (r *recovery) seek(s *segment, size int64) (pos int64, next model.Offset, e
 }
 
 func (r *recovery) noteTime(s *segment, sc *scanner) {
-	if sc.h.MaxTimestamp > s.w.indexer.maxTime.ts {
-		s.w.indexer.maxTime = timeEntry{ts: sc.h.MaxTimestamp, rel: s.relative(sc.h.LastOffset())}
+	if ts := latestTime(&sc.h); ts > s.w.indexer.maxTime.ts {
+		s.w.indexer.maxTime = timeEntry{ts: ts, rel: s.relative(sc.h.LastOffset())}
 	}
 }
 
