@@ -11,7 +11,7 @@ import (
 const appendTimeMessage = "Invalid timestamp type in message. Producer should not set timestamp type to LogAppendTime."
 
 func (r *Rules) keyMessage() string {
-	return "Compacted topic cannot accept message without key in topic partition " + r.TP.String() + "."
+	return "Compacted topic cannot accept message without key in topic partition " + r.TP.String()
 }
 
 func (r *Rules) rangeMessage(timestamp int64, offset model.Offset) string {

@@ -371,7 +371,7 @@ func TestMessagesAreKafkas(t *testing.T) {
 	r.KeyRequired = true
 	_, err := Validate(sketch{records: withKeyless(1)}.bytes(t), 9, r)
 	want := "INVALID_RECORD: One or more records have been rejected due to 1 record errors in total, and only showing the first three " +
-		"errors at most: [RecordError(batchIndex=1, message='Compacted topic cannot accept message without key in topic partition t-0.')]"
+		"errors at most: [RecordError(batchIndex=1, message='Compacted topic cannot accept message without key in topic partition t-0')]"
 	if err == nil || err.Error() != want {
 		t.Fatalf("%v", err)
 	}

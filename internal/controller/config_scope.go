@@ -29,7 +29,9 @@ func scopeOf(img *metadata.Image, resolver *config.Resolver, a *AlterConfig) (*c
 	bad := Outcome{}
 	switch a.Type {
 	case model.ResourceTopic:
-		if err := metadata.ValidateTopicName(a.Name); err != nil {
+		if a.Name == "" {
+			bad = failure(model.InvalidRequest, "Default topic resources are not allowed.")
+		} else if err := metadata.ValidateTopicName(a.Name); err != nil {
 			bad = Outcome{model.InvalidTopicException, err.Error()}
 		} else if img.Topic(a.Name) == nil {
 			bad = failure(model.UnknownTopicOrPartition, "The topic '%s' does not exist.", a.Name)
