@@ -37,6 +37,8 @@ func (a *API) adminFailure(err error) controller.Outcome {
 		return out
 	case errors.Is(err, quorum.ErrNotLeader) || errors.Is(err, quorum.ErrClosed):
 		return controller.Outcome{Code: model.NotController, Message: "This is not the correct controller for this cluster."}
+	case errors.Is(err, quorum.ErrChanging):
+		return controller.Outcome{Code: model.RequestTimedOut, Message: err.Error() + "; try again"}
 	case errors.Is(err, quorum.ErrNoSpace):
 		return controller.Outcome{Code: model.KafkaStorageError, Message: err.Error()}
 	}

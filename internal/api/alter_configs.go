@@ -35,6 +35,7 @@ type configRequest struct {
 	change       func(context.Context, []controller.AlterConfig, bool) ([]controller.ConfigOutcome, error)
 	validateOnly bool
 	loggers      bool // may change log levels
+	incremental  bool // API 44
 }
 
 // changeConfigs refuses what only this node can judge, gives the rest to the controller, and answers in the order of the request.
@@ -59,7 +60,7 @@ func (a *API) changeConfigs(r *Request, ask []controller.AlterConfig, how config
 				out[i].Outcome = a.alterLoggers(c, how.validateOnly)
 			}
 		default:
-			if out[i].Outcome = a.ownBroker(c); out[i].OK() {
+			if out[i].Outcome = a.ownBroker(c); out[i].OK() || r.out != nil { // the node that forwarded has judged it
 				rest, places = append(rest, *c), append(places, i)
 			}
 		}
@@ -67,7 +68,7 @@ func (a *API) changeConfigs(r *Request, ask []controller.AlterConfig, how config
 	if len(rest) == 0 {
 		return out
 	}
-	done, err := how.change(ctx, rest, how.validateOnly)
+	done, err := a.alterAnywhere(ctx, rest, how)
 	failed := a.adminFailure(err)
 	for j, i := range places {
 		if err != nil {

@@ -22,7 +22,7 @@ func (a *API) autoCreate(ctx context.Context, names []string) map[string]model.E
 		}
 	}
 	failed := map[string]model.ErrorCode{}
-	done, err := a.Controller.CreateTopics(ctx, ask)
+	done, err := a.createTopicsAnywhere(ctx, ask)
 	if err != nil {
 		code := a.adminFailure(err).Code
 		for _, name := range names {

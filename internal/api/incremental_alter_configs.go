@@ -18,7 +18,7 @@ func incrementalAlterConfigs(a *API, r *Request, q *wire.IncrementalAlterConfigs
 		}
 	}
 	resp := &wire.IncrementalAlterConfigsResponse{}
-	how := configRequest{change: a.Controller.IncrementalAlterConfigs, validateOnly: q.ValidateOnly, loggers: true}
+	how := configRequest{change: a.Controller.IncrementalAlterConfigs, validateOnly: q.ValidateOnly, loggers: true, incremental: true}
 	for _, d := range a.changeConfigs(r, ask, how) {
 		resp.Responses = append(resp.Responses, wire.IncrementalAlterConfigsResponseResource{
 			ErrorCode: d.Code, ErrorMessage: text(d.Outcome), ResourceType: int8(d.Type), ResourceName: d.Name,

@@ -44,6 +44,8 @@ type Options struct {
 	Me         model.BrokerID
 	Image      func() *metadata.Image
 	Controller *controller.Controller
+	// Remote reaches the active controller on another node; nil on a node that is alone.
+	Remote     Remote
 	Quorum     *quorum.Quorum
 	Groups     *group.Service
 	Partitions Partitions

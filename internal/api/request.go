@@ -19,6 +19,7 @@ type Request struct {
 	Image *metadata.Image
 
 	ctx context.Context
+	out *[]byte // takes the answer of a request that another node forwarded; nil for a client's
 }
 
 // Context ends when the node stops. It is for calls that may wait.
@@ -38,6 +39,10 @@ func (r *Request) decode(m wire.Request) error {
 
 // send completes the reply with m.
 func (r *Request) send(m wire.Response) {
+	if r.out != nil {
+		*r.out = m.Append(*r.out, r.Version)
+		return
+	}
 	b := r.Reply.Bytes()
 	*b = m.Append(*b, r.Version)
 	r.Reply.Send()

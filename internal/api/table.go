@@ -21,6 +21,10 @@ type entry struct {
 	Min, Max int16
 	Serial   serialHandler
 	Piped    pipedHandler
+	// Controller says that the active controller answers, on whatever node it is. The handler is serial then.
+	Controller bool
+	// Parts says that the handler itself asks the controller for what is not this node's to judge.
+	Parts bool
 }
 
 // table lists every API Klamm serves, with the versions it serves. Versions below Kafka 4's minimum are kept where clients in the field
@@ -41,26 +45,26 @@ func table() []entry {
 		{Key: wire.KeyDescribeGroups, Min: 0, Max: 6, Serial: one(describeGroups)},
 		{Key: wire.KeyListGroups, Min: 0, Max: 5, Serial: one(listGroups)},
 		{Key: wire.KeyAPIVersions, Min: 0, Max: 5, Serial: apiVersions},
-		{Key: wire.KeyCreateTopics, Min: 0, Max: 7, Serial: one(createTopics)},
-		{Key: wire.KeyDeleteTopics, Min: 0, Max: 6, Serial: one(deleteTopics)},
+		{Key: wire.KeyCreateTopics, Min: 0, Max: 7, Serial: one(createTopics), Controller: true},
+		{Key: wire.KeyDeleteTopics, Min: 0, Max: 6, Serial: one(deleteTopics), Controller: true},
 		{Key: wire.KeyDeleteRecords, Min: 0, Max: 2, Serial: one(deleteRecords)},
 		{Key: wire.KeyInitProducerID, Min: 0, Max: 5, Serial: one(initProducerID)},
 		{Key: wire.KeyOffsetForLeaderEpoch, Min: 0, Max: 4, Serial: one(offsetForLeaderEpoch)},
 		{Key: wire.KeyDescribeConfigs, Min: 0, Max: 4, Serial: one(describeConfigs)},
-		{Key: wire.KeyAlterConfigs, Min: 0, Max: 2, Serial: one(alterConfigs)},
+		{Key: wire.KeyAlterConfigs, Min: 0, Max: 2, Serial: one(alterConfigs), Parts: true},
 		{Key: wire.KeyDescribeLogDirs, Min: 0, Max: 5, Serial: one(describeLogDirs)},
-		{Key: wire.KeyCreatePartitions, Min: 0, Max: 3, Serial: one(createPartitions)},
+		{Key: wire.KeyCreatePartitions, Min: 0, Max: 3, Serial: one(createPartitions), Controller: true},
 		{Key: wire.KeyDeleteGroups, Min: 0, Max: 3, Serial: one(deleteGroups)},
-		{Key: wire.KeyElectLeaders, Min: 0, Max: 2, Serial: one(electLeaders)},
-		{Key: wire.KeyIncrementalAlterConfigs, Min: 0, Max: 1, Serial: one(incrementalAlterConfigs)},
-		{Key: wire.KeyAlterPartitionReassignments, Min: 0, Max: 1, Serial: one(alterPartitionReassignments)},
+		{Key: wire.KeyElectLeaders, Min: 0, Max: 2, Serial: one(electLeaders), Controller: true},
+		{Key: wire.KeyIncrementalAlterConfigs, Min: 0, Max: 1, Serial: one(incrementalAlterConfigs), Parts: true},
+		{Key: wire.KeyAlterPartitionReassignments, Min: 0, Max: 1, Serial: one(alterPartitionReassignments), Controller: true},
 		{Key: wire.KeyListPartitionReassignments, Min: 0, Max: 0, Serial: one(listPartitionReassignments)},
 		{Key: wire.KeyOffsetDelete, Min: 0, Max: 0, Serial: one(offsetDelete)},
-		{Key: wire.KeyDescribeQuorum, Min: 0, Max: 2, Serial: one(describeQuorum)},
-		{Key: wire.KeyUpdateFeatures, Min: 0, Max: 2, Serial: one(updateFeatures)},
+		{Key: wire.KeyDescribeQuorum, Min: 0, Max: 2, Serial: one(describeQuorum), Controller: true},
+		{Key: wire.KeyUpdateFeatures, Min: 0, Max: 2, Serial: one(updateFeatures), Controller: true},
 		{Key: wire.KeyDescribeCluster, Min: 0, Max: 2, Serial: one(describeCluster)},
 		{Key: wire.KeyDescribeProducers, Min: 0, Max: 0, Serial: one(describeProducers)},
-		{Key: wire.KeyUnregisterBroker, Min: 0, Max: 0, Serial: one(unregisterBroker)},
+		{Key: wire.KeyUnregisterBroker, Min: 0, Max: 0, Serial: one(unregisterBroker), Controller: true},
 		{Key: wire.KeyListConfigResources, Min: 0, Max: 1, Serial: one(listConfigResources)},
 		{Key: wire.KeyDescribeTopicPartitions, Min: 0, Max: 0, Serial: one(describeTopicPartitions)},
 	}
@@ -133,6 +137,9 @@ func (a *API) handle(e *entry, r *Request) error {
 	// Kafka handles one request of a connection at a time, so what a client sees after its own acknowledged produce must be there.
 	if !r.Conn.AwaitEarlier(a.ctx) {
 		return errStopping
+	}
+	if e.Controller && !a.here() && a.forward(r) {
+		return nil
 	}
 	r.Image = a.Image()
 	return e.Serial(a, r)
