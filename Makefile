@@ -6,7 +6,7 @@ LINT      := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS   := -s -w -X main.version=$(VERSION)
 
-.PHONY: run build test race unit interop chaos lint fuzz bench gen check clean
+.PHONY: run build test race unit interop interop-docs chaos lint fuzz bench gen check clean
 
 ## run: build, then start one node on 9092 (Kafka), 9093 (nodes) and 9094 (HTTP), data in ./data
 run: build
@@ -32,7 +32,11 @@ race:
 
 ## interop: the command line, real Java, C, Python, JavaScript and Go clients, Kafka's tools and Spark
 interop: build
-	$(GO) test -count=1 -timeout 25m ./test/cli/... ./test/interop/... ./test/kafkaref/...
+	$(GO) test -v -count=1 -timeout 25m ./test/cli/... ./test/interop/... ./test/kafkaref/...
+
+## interop-docs: the same, and docs/compatibility.md written from what ran
+interop-docs: build
+	$(GO) test -count=1 -timeout 25m ./test/interop -update-docs
 
 ## chaos: bad input and bad days on real processes
 chaos: build
