@@ -38,7 +38,7 @@ func logKeys() []Key {
 		long("log.dir.failure.timeout.ms", "30000", "A broker whose failed data directory the controller has not taken note of stops after this time.").
 			with(atLeast(1)).ignored(noPeers),
 		integer("num.replica.alter.log.dirs.threads", null, "Threads that move replicas between data directories.").ignored(noThreads),
-		integer("producer.id.expiration.ms", "86400000", "State of a producer that has not written for this long is forgotten.").with(atLeast(1)),
+		integer("producer.id.expiration.ms", "86400000", "State of a producer that has not written for this long is forgotten.").with(atLeast(1)).dynamic(),
 		integer("producer.id.expiration.check.interval.ms", "600000", "How often is looked for producers to forget.").with(atLeast(1)).hidden().ignored(ownScheduling),
 	}
 }
@@ -48,8 +48,8 @@ func cleanerKeys() []Key {
 	return []Key{
 		boolean("log.cleaner.enable", "true", "Clean compacted topics.").ignored("compacted topics are always cleaned"),
 		integer("log.cleaner.threads", "1", "Threads that clean.").with(atLeast(0)).dynamic().ignored(noThreads),
-		long("log.cleaner.backoff.ms", "15000", "How long the cleaner rests when there is nothing to clean.").with(atLeast(0)),
-		long("log.cleaner.dedupe.buffer.size", "134217728", "Memory for the map of keys while cleaning, in bytes."),
+		long("log.cleaner.backoff.ms", "15000", "How long the cleaner rests when there is nothing to clean.").with(atLeast(0)).dynamic(),
+		long("log.cleaner.dedupe.buffer.size", "134217728", "Memory for the map of keys while cleaning, in bytes.").dynamic(),
 		double("log.cleaner.io.buffer.load.factor", "0.9", "How full Kafka's map of keys may become.").dynamic().ignored(ownScheduling),
 		integer("log.cleaner.io.buffer.size", "524288", "Read and write buffers of the cleaner, in bytes.").with(atLeast(0)).dynamic().ignored(ownScheduling),
 		double("log.cleaner.io.max.bytes.per.second", "1.7976931348623157E308", "The most bytes cleaning reads and writes in a second.").dynamic().ignored(ownScheduling),

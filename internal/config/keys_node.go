@@ -93,7 +93,7 @@ func klammKeys() []Key {
 			with(atLeast(1)),
 		integer("klamm.log.open.files.max", "4096", "File descriptors of segments that stay open for reuse.").with(atLeast(64)),
 		long("klamm.log.scrub.bytes.per.second", "8388608", "Pace of the background check of segments written by earlier runs; 0 for none.").with(atLeast(0)),
-		text("klamm.log.level", "info", "The least important messages that are logged.").dynamic().with(oneOf("debug", "info", "warn", "error")).dynamic(),
+		text("klamm.log.level", "info", "The least important messages that are logged.").with(oneOf("debug", "info", "warn", "error")).dynamic(),
 		text("klamm.log.format", "auto", "text, json, or auto: text on a terminal and json otherwise.").with(oneOf("auto", "text", "json")),
 	}
 }

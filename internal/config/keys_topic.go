@@ -51,7 +51,7 @@ func topicKeys() []Key {
 			from("log.cleaner.min.cleanable.ratio").with(fraction(1)),
 		long("min.compaction.lag.ms", "0", "Records younger than this are not compacted away.").from("log.cleaner.min.compaction.lag.ms").with(atLeast(0)),
 		integer("min.insync.replicas", "1", "acks=all needs at least so many replicas in sync.").from("min.insync.replicas").with(atLeast(1)),
-		boolean("preallocate", "false", "Give a new segment its whole size on disk at once.").from("log.preallocate"),
+		boolean("preallocate", "false", "Nothing: segments grow as they are written.").from("log.preallocate"),
 		boolean("errors.deadletterqueue.group.enable", "false", "The topic may receive what share groups give up on (Kafka 4.4)."),
 		boolean("message.downconversion.enable", "true", "Nothing: records are never converted for old consumers. Kept so that old topic definitions load.").hidden(),
 		long("remote.copy.lag.bytes", "-1", "Of a tiered topic, bytes that lie behind a closed segment before it is copied (Kafka 4.4).").

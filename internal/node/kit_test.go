@@ -81,8 +81,9 @@ func (r *rig) alter(topic string, configs ...string) {
 	r.Helper()
 	rs, err := r.adm.AlterTopicConfigs(r.ctx, sets(configs), topic)
 	r.ok(err)
-	_, err = rs.On(topic, nil)
+	res, err := rs.On(topic, nil)
 	r.ok(err)
+	r.ok(res.Err)
 }
 
 // alterBroker sets configs of the broker while it runs.
@@ -90,8 +91,9 @@ func (r *rig) alterBroker(configs ...string) {
 	r.Helper()
 	rs, err := r.adm.AlterBrokerConfigs(r.ctx, sets(configs), 1)
 	r.ok(err)
-	_, err = rs.On("1", nil)
+	res, err := rs.On("1", nil)
 	r.ok(err)
+	r.ok(res.Err)
 }
 
 func sets(configs []string) []kadm.AlterConfig {
