@@ -32,7 +32,7 @@ func (d *Dir) Close(epoch model.BrokerEpoch) error {
 		l.release()
 	}
 	d.files.closeAll()
-	d.calls.Wait()
+	d.awaitTold()
 	return errors.Join(err, d.lock.Close())
 }
 

@@ -27,7 +27,6 @@ type disk struct {
 
 	onOffline func(error)
 	offline   atomic.Pointer[offlineCause]
-	calls     sync.WaitGroup // of onOffline
 
 	scanners sync.Pool // of *scanner
 }
@@ -36,7 +35,10 @@ type disk struct {
 const heldStep = 64
 
 // offlineCause is the first failure of a directory.
-type offlineCause struct{ err error }
+type offlineCause struct {
+	err  error
+	told chan struct{} // closed when onOffline has returned
+}
 
 func newDisk(env Env, o DirOptions) *disk {
 	return &disk{env: env, files: newFileCache(env.FS, o.MaxOpenFiles), maxHeld: int64(max(o.MaxOpenFiles/2, heldStep)), onOffline: o.OnOffline}
@@ -83,16 +85,26 @@ func (k *disk) syncFailed(err error) error {
 }
 
 func (k *disk) goOffline(cause error) error {
-	c := &offlineCause{err: fmt.Errorf("%w: %w", ErrOffline, cause)}
+	c := &offlineCause{err: fmt.Errorf("%w: %w", ErrOffline, cause), told: make(chan struct{})}
 	if !k.offline.CompareAndSwap(nil, c) {
 		return k.offline.Load().err
 	}
 	k.report(Event{Kind: EventOffline, Err: cause})
-	if k.onOffline != nil {
-		// The failing call may hold a lock; the hook is promised that none is held.
-		k.calls.Go(func() { k.onOffline(cause) })
-	}
+	// The failing call may hold a lock; the hook is promised that none is held.
+	go func() {
+		defer close(c.told)
+		if k.onOffline != nil {
+			k.onOffline(cause)
+		}
+	}()
 	return c.err
+}
+
+// awaitTold waits until whoever wants to know that the directory is offline has been told.
+func (k *disk) awaitTold() {
+	if c := k.offline.Load(); c != nil {
+		<-c.told
+	}
 }
 
 // readAt fills b from f. A file that ends before is io.ErrUnexpectedEOF, for the caller to judge; other failures take the directory offline.

@@ -196,7 +196,7 @@ func failOnce(t *testing.T, op vfs.Op, n int, syncFS bool) bool {
 // sunk is what must hold of a directory that is offline.
 func (v *voyage) sunk(n int) {
 	v.t.Helper()
-	v.dir.calls.Wait()
+	v.dir.awaitTold()
 	if got := v.offline.Load(); got != 1 {
 		v.t.Errorf("call %d: OnOffline was called %d times", n, got)
 	}
