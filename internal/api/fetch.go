@@ -88,6 +88,10 @@ func fetch(a *API, r *Request) error {
 	c.hurried.Store(false)
 	c.decode(&v, r.Received)
 	c.reply.Own(c)
+	if (c.replica >= 0) != a.NodePort {
+		c.refuse(model.ClusterAuthorizationFailed)
+		return nil
+	}
 	if code := c.openSession(&v); code != model.None {
 		c.refuse(code)
 		return nil

@@ -114,6 +114,10 @@ func TestFollowerOutOfRangeLearnsTheStart(t *testing.T) {
 	c := r.dial()
 	q := fetchRequest(12, "t", 1, 0)
 	q.ReplicaID = 2
+	if resp := ask[*kmsg.FetchResponse](c, q); model.ErrorCode(resp.ErrorCode) != model.ClusterAuthorizationFailed || len(resp.Topics) != 0 {
+		t.Fatalf("a client fetched as a replica: %+v", resp)
+	}
+	r.api.NodePort = true
 	got := oneFetched(t, ask[*kmsg.FetchResponse](c, q))
 	if model.ErrorCode(got.ErrorCode) != model.OffsetOutOfRange || got.LogStartOffset != 3 {
 		t.Fatalf("%v, log start %d", model.ErrorCode(got.ErrorCode), got.LogStartOffset)

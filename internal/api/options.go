@@ -62,6 +62,8 @@ type Options struct {
 	// Metrics counts; nil for none.
 	Metrics *Metrics
 	Limits  Limits
+	// NodePort says that this handler serves other nodes: it takes fetches of followers, and nothing else. See NewNodePort.
+	NodePort bool
 }
 
 // Limits are the broker's settings that this room obeys. A zero field takes Kafka's default.

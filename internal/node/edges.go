@@ -121,6 +121,7 @@ func (n *Node) stop(clean bool) error {
 			errs = append(errs, b.socket.Close())
 		}
 	}
+	n.following.close()
 	if n.groups != nil {
 		n.groups.Close()
 	}

@@ -37,6 +37,7 @@ type Node struct {
 
 	image      atomic.Pointer[metadata.Image]
 	publishing sync.Mutex // one change of the set of replicas at a time
+	trusted    bool       // see trust; under publishing
 	dirs       *dirs
 	replicas   *replicas
 	unopened   unopened
@@ -45,6 +46,7 @@ type Node struct {
 	groupSettings atomic.Pointer[groupSettings]
 	quorum        *quorum.Quorum
 	controller    *controller.Controller
+	following     following
 	edges         edges
 
 	started, stopping atomic.Bool
@@ -113,6 +115,7 @@ func build(ctx context.Context, s *settings, version string, log *slog.Logger, l
 	n.resolver = config.NewResolver(s.static, n.me)
 	n.replicas = newReplicas()
 	n.edges.events = newEvents(log)
+	n.follow()
 	if err := n.openDirs(s.dirs); err != nil {
 		return n, err
 	}
@@ -125,6 +128,7 @@ func build(ctx context.Context, s *settings, version string, log *slog.Logger, l
 	if err := n.register(ctx); err != nil {
 		return n, err
 	}
+	n.trust()
 	n.serve()
 	if err := n.serveHTTP(s.http); err != nil {
 		return n, err
@@ -223,30 +227,12 @@ func (n *Node) joinQuorum(ctx context.Context) error {
 	}
 	n.controller = controller.New(controller.Options{
 		Me: n.me, Log: n.quorum, Clock: n.clock, Logger: n.log.With("component", "controller"), Random: rand.Reader, Resolver: n.resolver,
-		SessionTimeout: n.static.Duration("broker.session.timeout.ms"),
+		SessionTimeout: n.static.Duration("broker.session.timeout.ms"), BalanceInterval: n.balanceInterval(),
 	})
 	if err := n.quorum.Ready(ctx); err != nil {
 		return fmt.Errorf("metadata quorum: %w", err)
 	}
-	n.deleteStrays()
 	return nil
-}
-
-// deleteStrays removes logs that the metadata does not know (any more): their topic was deleted while this node was down.
-func (n *Node) deleteStrays() {
-	img := n.image.Load()
-	for _, dir := range n.dirs.list {
-		for _, f := range dir.Found() {
-			t := img.TopicByID(f.TopicID)
-			if t != nil && t.Name == f.TP.Topic && int(f.TP.Partition) < len(t.Partitions) {
-				continue
-			}
-			n.log.Warn("log belongs to no topic and is deleted", "topic", f.TP.Topic, "partition", f.TP.Partition, "topic_id", f.TopicID, "dir", dir.Path())
-			if err := dir.DeleteStray(f.TP); err != nil {
-				n.log.Error("stray log cannot be deleted", "topic", f.TP.Topic, "partition", f.TP.Partition, "err", err)
-			}
-		}
-	}
 }
 
 // groupConfig is asked at every step of a group; only a new image can change it.

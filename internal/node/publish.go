@@ -3,7 +3,6 @@ package node
 import (
 	"errors"
 	"runtime"
-	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -28,6 +27,7 @@ func (n *Node) publish(img *metadata.Image, d *metadata.Delta) {
 	if gone := deletedTopics(d); len(gone) > 0 {
 		n.groups.TopicsDeleted(gone)
 	}
+	n.trustLocked(img)
 }
 
 // opening is a replica that has to be opened, or told its new state.
@@ -56,8 +56,10 @@ func (n *Node) applyTopics(img *metadata.Image, d *metadata.Delta, values func(s
 		}
 		for _, p := range c.Partitions {
 			o := opening{c.New, p}
-			if !slices.Contains(c.New.Partitions[p].Replicas, n.me) {
-				n.drop(o)
+			if !n.assigned(img, o.id()) {
+				if n.trusted {
+					n.drop(o)
+				}
 				continue
 			}
 			todo = append(todo, o)
@@ -102,13 +104,8 @@ func (n *Node) bring(img *metadata.Image, o opening, values func(string) config.
 			return
 		}
 	}
-	m := &o.topic.Partitions[o.index]
-	if m.Leader == n.me {
-		r.part.BecomeLeader(m)
-	} else {
-		r.part.BecomeFollower(m)
-	}
 	n.replicas.put(o.id(), r)
+	n.assume(o, r)
 }
 
 func (n *Node) open(img *metadata.Image, o opening, v config.TopicValues) (*replica, error) {
@@ -136,7 +133,8 @@ func (n *Node) open(img *metadata.Image, o opening, v config.TopicValues) (*repl
 	}
 	n.dirs.opened(o.tp(), dir)
 	part.Store(replication.New(replication.Options{
-		TP: o.tp(), TopicID: o.topic.ID, Me: n.me, Log: log, Clock: n.clock, Config: replicaConfig(&v, n.static.Duration("replica.lag.time.max.ms")),
+		TP: o.tp(), TopicID: o.topic.ID, Me: n.me, Log: log, Clock: n.clock, Config: replicaConfig(&v, n.lagTime()),
+		ISR: n.following.isr,
 	}))
 	return &replica{part: part.Load(), log: log, dir: dir}, nil
 }
@@ -144,6 +142,7 @@ func (n *Node) open(img *metadata.Image, o opening, v config.TopicValues) (*repl
 // drop closes and deletes a replica that the metadata no longer gives this node.
 func (n *Node) drop(o opening) {
 	n.unopened.remove(o.id())
+	n.following.fetcher.Forget(o.id())
 	r := n.replicas.remove(o.id())
 	if r == nil {
 		return
@@ -184,7 +183,7 @@ func (n *Node) configure(img *metadata.Image, t *metadata.Topic, v config.TopicV
 	for i := range t.Partitions {
 		if r := n.replicas.get(model.TopicIDPartition{ID: t.ID, Partition: int32(i)}); r != nil {
 			r.log.SetConfig(logConfig(&v, expiry))
-			r.part.SetConfig(replicaConfig(&v, n.static.Duration("replica.lag.time.max.ms")))
+			r.part.SetConfig(replicaConfig(&v, n.lagTime()))
 		}
 	}
 }

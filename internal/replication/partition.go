@@ -75,6 +75,8 @@ type view struct {
 	isr        []model.BrokerID
 	replicas   []model.BrokerID
 	minISR     int
+
+	partitionEpoch model.PartitionEpoch
 }
 
 // Stats count what passed through a partition. All fields may be read at any time.
@@ -213,20 +215,23 @@ func (p *Partition) Size() int64 { return p.log.Size() }
 
 // Info is what this node knows of the partition at one moment.
 type Info struct {
-	IsLeader    bool
-	Leader      model.BrokerID
-	LeaderEpoch model.LeaderEpoch
-	Replicas    []model.BrokerID // not to be modified
-	ISR         []model.BrokerID // not to be modified
-	MinISR      int
-	Offline     bool
+	IsLeader       bool
+	Leader         model.BrokerID
+	LeaderEpoch    model.LeaderEpoch
+	PartitionEpoch model.PartitionEpoch
+	Replicas       []model.BrokerID // not to be modified
+	ISR            []model.BrokerID // not to be modified
+	MinISR         int
+	Offline        bool
 }
 
 // Info is for metrics and for describing the partition.
 func (p *Partition) Info() Info {
 	v := p.view.Load()
-	return Info{IsLeader: v.role == roleLeader, Leader: v.leader, LeaderEpoch: v.epoch, Replicas: v.replicas, ISR: v.isr, MinISR: v.minISR,
-		Offline: p.failed.Load() != nil}
+	return Info{
+		IsLeader: v.role == roleLeader, Leader: v.leader, LeaderEpoch: v.epoch, PartitionEpoch: v.partitionEpoch, Replicas: v.replicas, ISR: v.isr,
+		MinISR: v.minISR, Offline: p.failed.Load() != nil,
+	}
 }
 
 // refreshLocked takes over what the log did since: recovery, retention.
@@ -238,7 +243,7 @@ func (p *Partition) refreshLocked() {
 func (p *Partition) publishLocked() {
 	s := &p.mu.state
 	p.view.Store(&view{role: s.role, leader: s.leader, epoch: s.epoch, epochStart: s.epochStart, isr: s.isr, replicas: s.replicas,
-		minISR: s.effectiveMinISR()})
+		minISR: s.effectiveMinISR(), partitionEpoch: s.partitionEpoch})
 }
 
 // unlockAndWake publishes the high watermark, releases the lock and wakes whoever has waited for this. grown says that there may be more to
