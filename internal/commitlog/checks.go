@@ -73,13 +73,14 @@ func (s *segment) checkBatchesLocked(c *checks, f *openFile, r span, high model.
 	sc := s.scan(f, r.from, s.trusted)
 	defer sc.done()
 	low, high := s.base, s.bound(r.from, high)
+	follows := r.from == 0 // low is where the batch before ends
 	for sc.pos < r.to {
 		if _, known := c.goodAtLocked(sc.pos); known && sc.pos > r.from {
 			break
 		}
 		at := sc.pos
-		if sc.next() && sc.h.BaseOffset >= low && sc.h.NextOffset() <= high && sc.verify() {
-			low = sc.h.NextOffset()
+		if sc.next() && sc.h.BaseOffset >= low && sc.h.NextOffset() <= high && sc.verify() && s.inPlace(sc, low, follows) {
+			low, follows = sc.h.NextOffset(), true
 			continue
 		}
 		if sc.err != nil && !errors.Is(sc.err, errBroken) {
@@ -92,6 +93,16 @@ func (s *segment) checkBatchesLocked(c *checks, f *openFile, r span, high model.
 	}
 	c.addGoodLocked(span{r.from, sc.pos})
 	return sc.pos, nil
+}
+
+// inPlace holds the current batch, whose checksum is right, against the next: the checksum does not cover the base offset, so a batch with a
+// changed one is known by the next, which begins before its end. low is where the batch before ends, if follows says so.
+func (s *segment) inPlace(sc *scanner, low model.Offset, follows bool) bool {
+	next, ok := sc.peek()
+	if !ok || next >= sc.h.NextOffset() {
+		return true
+	}
+	return follows && sc.h.BaseOffset == low // then the next one is to blame
 }
 
 // condemn marks the bytes from sc.pos to the next whole batch as damaged. low is the first offset they can have held and high one they

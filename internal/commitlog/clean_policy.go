@@ -103,7 +103,7 @@ func (c *cleanable) measure(cfg *CompactionConfig, now time.Time) error {
 // maxLagOff is a max.compaction.lag.ms that nobody means to wait for: Kafka's default is the largest number there is.
 const maxLagOff = 100 * 365 * 24 * time.Hour
 
-// firstTime is the largest timestamp of the segment's first batch (ms), -1 without one.
+// firstTime is the largest timestamp of the segment's first batch with records (ms), -1 without one.
 func (s *segment) firstTime() (int64, error) {
 	f, err := s.openData()
 	if err != nil {
@@ -112,10 +112,12 @@ func (s *segment) firstTime() (int64, error) {
 	defer f.unref()
 	sc := s.scan(f, 0, s.size.Load())
 	defer sc.done()
-	if !sc.next() {
-		return -1, badBatchOr(sc.err)
+	for sc.next() {
+		if ts := latestTime(&sc.h); ts >= 0 {
+			return ts, nil
+		}
 	}
-	return sc.h.MaxTimestamp, nil
+	return -1, badBatchOr(sc.err)
 }
 
 // rollAge is how old the records of an active segment get: segment.ms, or less if max.compaction.lag.ms wants them cleaned before (KIP-354).

@@ -181,7 +181,7 @@ func resize(t testing.TB, fsys vfs.FS, name string, size int64) {
 func flipOne(t testing.TB, fsys vfs.FS, name string, rng *rand.Rand) {
 	t.Helper()
 	if size := fileSize(t, fsys, name); size > 0 {
-		flip(t, fsys, name, rng.Int64N(size))
+		flipBit(t, fsys, name, rng.Int64N(size), rng.IntN(8))
 	}
 }
 

@@ -56,11 +56,20 @@ type indexer struct {
 
 func newIndexer() indexer { return indexer{maxTime: timeEntry{ts: -1}} }
 
+// latestTime is the largest timestamp of the records in a batch (ms), -1 without one. A batch that compaction has emptied still has a
+// timestamp in its header.
+func latestTime(h *batch.Header) int64 {
+	if h.Count == 0 {
+		return -1
+	}
+	return h.MaxTimestamp
+}
+
 // note takes in the batch at pos and adds it to the index when it is due one.
 func (w *indexer) note(x *segIndex, base model.Offset, h *batch.Header, pos int64, interval int) {
 	rel := uint32(h.LastOffset() - base)
-	if h.MaxTimestamp > w.maxTime.ts {
-		w.maxTime = timeEntry{ts: h.MaxTimestamp, rel: rel}
+	if ts := latestTime(h); ts > w.maxTime.ts {
+		w.maxTime = timeEntry{ts: ts, rel: rel}
 	}
 	if w.since > int64(interval) {
 		x.addLocked(batchEntry{rel: rel, pos: uint32(pos)}, w.maxTime)

@@ -149,9 +149,21 @@ func (r *recovery) noteLost(end model.Offset) {
 
 // restartAt drops every segment and lets the log begin anew, with the producers it knew.
 func (r *recovery) restartAt(start model.Offset) error {
+	// Snapshots of what is lost must not speak for what will take its place.
+	for _, off := range r.snaps {
+		if off > start {
+			if err := r.removeFile(r.file(off, snapshotSuffix)); err != nil {
+				return err
+			}
+		}
+	}
+	r.snaps = slices.DeleteFunc(r.snaps, func(off model.Offset) bool { return off > start })
 	if len(r.all) == 0 && start == 0 { // nothing was ever appended
 		r.beginAt(0)
 		r.mu.dirs.add()
+		if r.removed {
+			return r.syncNames()
+		}
 		return nil
 	}
 	state, err := r.producersFrom(r.snaps, r.all, start)

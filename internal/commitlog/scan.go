@@ -82,6 +82,19 @@ func (s *scanner) next() bool {
 	return true
 }
 
+// peek is the base offset of the batch behind the current one; ok is false when there is none to be seen.
+func (s *scanner) peek() (base model.Offset, ok bool) {
+	if s.pos >= s.limit {
+		return 0, false
+	}
+	b, err := s.bytes(s.pos, batch.HeaderSize)
+	if err != nil {
+		return 0, false // the next step will say so
+	}
+	h, err := batch.ParseHeader(b)
+	return h.BaseOffset, err == nil
+}
+
 // bytes gives n bytes at pos, at most scanFar; errBroken when the file or the limit ends before.
 func (s *scanner) bytes(pos int64, n int) ([]byte, error) {
 	if i := pos - s.bufAt; i >= 0 && i+int64(n) <= int64(len(s.buf)) {

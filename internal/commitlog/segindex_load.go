@@ -80,13 +80,14 @@ func (s *segment) proveLatestLocked(limit uint32, end int64) error {
 	defer sc.done()
 	latest := x.lastTime
 	for sc.next() && sc.h.BaseOffset >= s.base && sc.h.LastOffset() < s.base+model.Offset(limit) {
-		if sc.h.MaxTimestamp <= latest.ts {
+		ts := latestTime(&sc.h)
+		if ts <= latest.ts {
 			continue
 		}
 		if x.offsetsInFile > 0 && sc.at <= int64(x.lastOffset.pos) {
 			return errBadIndex
 		}
-		latest = timeEntry{ts: sc.h.MaxTimestamp, rel: s.relative(sc.h.LastOffset())}
+		latest = timeEntry{ts: ts, rel: s.relative(sc.h.LastOffset())}
 	}
 	if sc.err != nil && !errors.Is(sc.err, errBroken) {
 		return sc.err
@@ -198,7 +199,7 @@ func (s *segment) proveTimeLocked(t timeEntry, end int64) error {
 	for first := true; sc.next(); first = false {
 		last := sc.h.LastOffset() - s.base
 		switch {
-		case last == model.Offset(t.rel) && sc.h.MaxTimestamp == t.ts:
+		case last == model.Offset(t.rel) && latestTime(&sc.h) == t.ts:
 			return nil
 		case last >= model.Offset(t.rel), first && from > 0 && last > model.Offset(t.rel):
 			return errBadIndex

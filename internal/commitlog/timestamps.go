@@ -170,7 +170,7 @@ func (s *segment) findTime(pos int64, q *timeSearch) (found Found, ok bool, err 
 			return false
 		}
 		whole := sc.h.BaseOffset >= q.from && sc.h.NextOffset() <= q.end
-		if sc.h.LastOffset() < q.from || !q.want(sc.h.MaxTimestamp, whole) {
+		if sc.h.LastOffset() < q.from || !q.want(latestTime(&sc.h), whole) {
 			return true
 		}
 		found, ok, failure = s.findRecord(sc, q)

@@ -191,8 +191,8 @@ func (l *Log) measureLocked(s *segment, size int64) error {
 	w := &s.w.indexer
 	w.maxTime = s.index.lastTime
 	err = s.walk(f, span{int64(s.index.lastOffset.pos), size}, func(sc *scanner) bool {
-		if sc.h.MaxTimestamp > w.maxTime.ts {
-			w.maxTime = timeEntry{ts: sc.h.MaxTimestamp, rel: s.relative(sc.h.LastOffset())}
+		if ts := latestTime(&sc.h); ts > w.maxTime.ts {
+			w.maxTime = timeEntry{ts: ts, rel: s.relative(sc.h.LastOffset())}
 		}
 		return true
 	})
