@@ -34,6 +34,11 @@ func TestSameAnswersAsKafka(t *testing.T) {
 		t.Fatal(err)
 	}
 	kafka, klamm := readAnswers(t, kafkaFile), readAnswers(t, klammFile)
+	if node.kafka { // two nodes alike, but for their addresses and folders
+		for _, own := range []string{"config.broker.controller.quorum.voters", "config.broker.listeners", "config.broker.log.dirs"} {
+			klamm[own] = kafka[own]
+		}
+	}
 	if len(kafka) < 600 {
 		t.Fatalf("Kafka was asked only %d things", len(kafka))
 	}
