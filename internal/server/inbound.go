@@ -187,7 +187,8 @@ func (c *Conn) awaitChunk(n int) bool {
 	return c.in.c != nil
 }
 
-// serveFrames serves every whole frame that was read, then ends the burst.
+// serveFrames serves every whole frame that was read, then ends the burst. To try the socket once more before answering was measured: 5 % less
+// CPU for 16 KiB requests, but 12 % more for small ones on one connection, because client and server then work in turns.
 func (c *Conn) serveFrames() error {
 	now := c.s.o.Clock.Now()
 	c.lastRead.Store(now.UnixNano())
