@@ -8,9 +8,11 @@ import (
 	"net"
 	"os"
 	"strings"
+	"syscall"
 
 	"github.com/klamm/klamm/internal/cli/connect"
 	"github.com/klamm/klamm/internal/config"
+	"github.com/klamm/klamm/internal/vfs"
 	"github.com/twmb/franz-go/pkg/kerr"
 )
 
@@ -123,6 +125,11 @@ func explain(err error, bootstrap string) *fault {
 		return f
 	case errors.As(err, &bad):
 		return &fault{why: err, code: ExitUsage}
+	case errors.Is(err, vfs.ErrLocked):
+		return &fault{why: err, next: "stop the other node, or give this one a directory of its own: --data DIR", code: ExitError}
+	case errors.Is(err, syscall.EADDRINUSE):
+		return &fault{why: err, next: "stop what listens there, or choose another port with --listen, --http-listen or --node-listen HOST:PORT; port 0 is any",
+			code: ExitError}
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
 		return &fault{why: err, code: ExitError}
 	}

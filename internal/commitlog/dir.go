@@ -3,7 +3,6 @@ package commitlog
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"io"
 	"maps"
 	"slices"
@@ -56,7 +55,7 @@ func OpenDir(env Env, o DirOptions) (*Dir, error) {
 	}
 	lock, err := env.FS.Lock(o.Path + "/" + lockFile)
 	if err != nil {
-		return nil, fmt.Errorf("data directory %s: %w", o.Path, err)
+		return nil, err
 	}
 	d := &Dir{disk: newDisk(env, o), o: o, lock: lock, quit: make(chan struct{}), recovering: make(chan struct{}, o.RecoveryThreads)}
 	d.mu.logs = map[model.TopicPartition]*Log{}
