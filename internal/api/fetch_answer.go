@@ -82,7 +82,7 @@ func (c *fetchCall) answerPartition(w *wire.FetchAppender, i int, leaders []wire
 	}
 	if res.code != model.None {
 		c.api.Metrics.FailedFetches.Add(1)
-		if c.version >= 16 {
+		if c.version >= 16 && c.replica < 0 { // followers go by the metadata
 			p.CurrentLeader, leaders = c.api.leaderHint(c.conn, c.topicOf(sp), sp.partition, res.code, leaders)
 		}
 	}

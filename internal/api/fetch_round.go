@@ -32,6 +32,7 @@ func (c *fetchCall) startSession() {
 		c.parts[i] = &parts[i]
 	}
 	if c.session = c.api.sessions.open(c.parts, c.version >= 13); c.session != nil {
+		c.session.call.Store(c)
 		c.parts = c.session.snapshot(c.parts[:0])
 	}
 }
@@ -53,6 +54,7 @@ func (c *fetchCall) continueSession(h *wire.FetchRequestHead) model.ErrorCode {
 		return code
 	}
 	c.session, c.incremental = s, true
+	s.call.Store(c)
 	if s.byID != (c.version >= 13) {
 		c.endTurn()
 		return model.FetchSessionTopicIDError
@@ -67,6 +69,7 @@ func (c *fetchCall) continueSession(h *wire.FetchRequestHead) model.ErrorCode {
 
 func (c *fetchCall) endTurn() {
 	if c.session != nil {
+		c.session.call.Store(nil)
 		c.session.yield()
 		c.session = nil
 	}

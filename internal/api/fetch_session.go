@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/klamm/klamm/internal/clock"
@@ -51,8 +52,9 @@ type sessionKey struct {
 // flight per session, and one more is refused until the first is answered.
 type session struct {
 	id      int32
-	byID    bool // its partitions are named by topic ids
-	counted int  // partitions, as counted in the cache; guarded by its lock
+	byID    bool                      // its partitions are named by topic ids
+	counted int                       // partitions, as counted in the cache; guarded by its lock
+	call    atomic.Pointer[fetchCall] // has its turn
 	mu      struct {
 		sync.Mutex
 		epoch    int32 // the next request must carry this
@@ -138,11 +140,18 @@ func (c *sessionCache) evictLocked(now time.Time) bool {
 	return true
 }
 
+// close forgets a session. A fetch that waits in it is answered now: whoever closes it waits for that answer before its own, as answers
+// keep their order.
 func (c *sessionCache) close(id int32) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if s := c.mu.byID[id]; s != nil {
-		c.removeLocked(s)
+	s := c.mu.byID[id]
+	if s == nil {
+		return
+	}
+	c.removeLocked(s)
+	if call := s.call.Load(); call != nil {
+		call.Hurry()
 	}
 }
 

@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
@@ -206,31 +205,4 @@ func (n *Node) alterISR(ctx context.Context, q controller.AlterISR) ([]controlle
 		out = append(out, controller.ISROutcome{TopicIDPartition: model.TopicIDPartition{ID: rp.TopicID, Partition: rp.Index}, Code: rp.ErrorCode})
 	}
 	return out, nil
-}
-
-// alteredISR is the controller's side of alterISR, for the node port.
-func (n *Node) alteredISR(ctx context.Context, req *wire.AlterISRRequest) *wire.AlterISRResponse {
-	q := controller.AlterISR{Leader: model.BrokerID(req.BrokerID), LeaderEpoch: model.BrokerEpoch(req.BrokerEpoch)}
-	for i := range req.Partitions {
-		rp := &req.Partitions[i]
-		c := controller.ProposedISR{
-			TopicIDPartition: model.TopicIDPartition{ID: rp.TopicID, Partition: rp.Index},
-			LeaderEpoch:      model.LeaderEpoch(rp.LeaderEpoch), PartitionEpoch: model.PartitionEpoch(rp.PartitionEpoch),
-		}
-		for _, m := range rp.NewISR {
-			c.ISR = append(c.ISR, controller.ISRMember{ID: model.BrokerID(m.BrokerID), Epoch: model.BrokerEpoch(m.BrokerEpoch)})
-		}
-		q.Partitions = append(q.Partitions, c)
-	}
-	resp := &wire.AlterISRResponse{}
-	reply, err := n.controller.AlterISR(ctx, q)
-	if err != nil {
-		if resp.ErrorCode = model.NotController; !errors.As(err, &resp.ErrorCode) {
-			n.log.Warn("ISR change failed", "broker", req.BrokerID, "err", err)
-		}
-	}
-	for _, o := range reply {
-		resp.Partitions = append(resp.Partitions, wire.AlterISRResponsePartition{TopicID: o.ID, Index: o.Partition, ErrorCode: o.Code})
-	}
-	return resp
 }

@@ -47,6 +47,7 @@ type Cluster struct {
 type Controller interface {
 	RegisterBroker(context.Context, controller.Registration) (model.BrokerEpoch, error)
 	Heartbeat(context.Context, controller.Heartbeat) (controller.HeartbeatReply, error)
+	AlterISR(context.Context, controller.AlterISR) ([]controller.ISROutcome, error)
 	AllocateProducerIDs(context.Context, model.BrokerID, model.BrokerEpoch) (controller.ProducerIDBlock, error)
 }
 
@@ -108,6 +109,8 @@ func table(key wire.Key) (entry, bool) {
 		return entry{handle: registerBroker, waits: true}, true
 	case wire.KeyBrokerHeartbeat:
 		return entry{handle: heartbeat, waits: true}, true
+	case wire.KeyAlterISR:
+		return entry{handle: alterISR, waits: true}, true
 	case wire.KeyAllocateProducerIDs:
 		return entry{handle: allocateProducerIDs, waits: true}, true
 	case wire.KeyForward:
