@@ -1,13 +1,16 @@
 package fetcher
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/klamm/klamm/internal/clock"
 	"github.com/klamm/klamm/internal/commitlog"
 	"github.com/klamm/klamm/internal/model"
 	"github.com/klamm/klamm/internal/replication"
@@ -22,6 +25,10 @@ type loop struct {
 	mu     struct {
 		sync.Mutex
 		parts map[model.TopicIDPartition]*followed
+		// cancel ends the fetch under way, round counts them, and urging is the timer that will end it: see urge.
+		cancel context.CancelFunc
+		round  int
+		urging clock.Timer
 	}
 
 	// What follows belongs to the goroutine.
@@ -33,9 +40,11 @@ type loop struct {
 
 // followed is a partition of a loop.
 type followed struct {
-	p *replication.Partition
-	// until is when it is asked for again after an error; zero without one.
+	p     *replication.Partition
+	epoch model.LeaderEpoch
+	// until is when it is asked for again after an error, fails how many there were in a row; zero without one.
 	until time.Time
+	fails int
 }
 
 func newLoop(f *Fetcher, leader model.BrokerID) *loop {
@@ -45,9 +54,17 @@ func newLoop(f *Fetcher, leader model.BrokerID) *loop {
 	return l
 }
 
+// add takes a partition in, or hears that there is news of one.
 func (l *loop) add(id model.TopicIDPartition, p *replication.Partition) {
+	epoch := p.Info().LeaderEpoch
 	l.mu.Lock()
-	l.mu.parts[id] = &followed{p: p}
+	old := l.mu.parts[id]
+	if fresh := old == nil || old.p != p || old.epoch != epoch; fresh {
+		l.mu.parts[id] = &followed{p: p, epoch: epoch}
+		l.urgeLocked()
+	} else {
+		old.until, old.fails = time.Time{}, 0
+	}
 	l.mu.Unlock()
 	l.nudge()
 }
@@ -65,14 +82,40 @@ func (l *loop) nudge() {
 	}
 }
 
+// urgency is how long a fetch under way may go on without a partition that has come since. News of leaders come in bursts.
+const urgency = 5 * time.Millisecond
+
+// urgeLocked ends the fetch under way if it is still waiting a moment later: an acks=all produce to a partition that is not fetched for would
+// wait for its end.
+func (l *loop) urgeLocked() {
+	if l.mu.cancel == nil || l.mu.urging != nil {
+		return
+	}
+	round := l.mu.round
+	l.mu.urging = l.f.o.Clock.AfterFunc(urgency, func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.mu.urging = nil; l.mu.round == round && l.mu.cancel != nil {
+			l.mu.cancel()
+		}
+	})
+}
+
 // run fetches until the fetcher is closed. A loop without partitions sleeps: the next one for this leader wakes it.
 func (l *loop) run() {
 	for l.f.ctx.Err() == nil {
-		if !l.collect() {
-			l.sleep(l.f.o.BackOff)
+		again := l.collect()
+		if len(l.want) == 0 {
+			l.sleep(again)
 			continue
 		}
-		if err := l.round(); err != nil && l.f.ctx.Err() == nil {
+		switch err := l.round(again); {
+		case err == nil:
+		case errors.Is(err, errUrged):
+			l.session.reopen()
+		case l.session.lost(err):
+			l.session.reset() // the next fetch opens another one
+		default:
 			l.f.o.Logger.Debug("fetch failed", "leader", l.leader, "err", err)
 			l.session.reset()
 			l.pause(l.f.o.BackOff / 10)
@@ -101,38 +144,76 @@ func (l *loop) pause(d time.Duration) {
 	}
 }
 
-// collect lists what the next fetch asks for.
-func (l *loop) collect() bool {
+// collect lists what the next fetch asks for, and says when to look again at the latest: when a partition's back-off ends. A log with a tail that
+// is not synced yet, because this node led it until now, is synced first.
+func (l *loop) collect() (again time.Duration) {
+	again = l.collectOnce()
+	if len(l.synced.parts) == 0 {
+		return again
+	}
+	if err := l.synced.wait(l.f.ctx); err != nil {
+		return again
+	}
+	return l.collectOnce()
+}
+
+func (l *loop) collectOnce() (again time.Duration) {
 	l.want = l.want[:0]
+	again = l.f.o.BackOff
+	if l.f.o.Epoch() < 0 {
+		// Before this process is registered no leader can tell it from the one before, which may have had more.
+		return min(again, untilRegistered)
+	}
 	now := l.f.o.Clock.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for id, fp := range l.mu.parts {
-		if now.Before(fp.until) {
+		if left := fp.until.Sub(now); left > 0 {
+			again = min(again, left)
 			continue
 		}
-		// A partition that has another leader by now comes to another loop.
-		if pos, err := fp.p.FetchPosition(); err == nil && pos.Leader == l.leader {
+		pos, err := fp.p.FetchPosition()
+		switch {
+		case err != nil || pos.Leader != l.leader:
+			// Failed; or it has another leader by now, and comes to another loop.
+		case pos.Unsynced:
+			l.synced.expect(fp.p)
+			again = min(again, untilRegistered)
+		default:
 			l.want = append(l.want, wanted{id, pos})
 		}
 	}
-	slices.SortFunc(l.want, func(a, b wanted) int {
-		if c := slices.Compare(a.id.ID[:], b.id.ID[:]); c != 0 {
-			return c
-		}
-		return cmp.Compare(a.id.Partition, b.id.Partition)
-	})
-	return len(l.want) > 0
+	slices.SortFunc(l.want, func(a, b wanted) int { return compareIDs(a.id, b.id) })
+	return again
+}
+
+// untilRegistered is how soon something that is about to happen is looked for again.
+const untilRegistered = 10 * time.Millisecond
+
+func compareIDs(a, b model.TopicIDPartition) int {
+	if c := bytes.Compare(a.ID[:], b.ID[:]); c != 0 {
+		return c
+	}
+	return cmp.Compare(a.Partition, b.Partition)
 }
 
 // callSlack is how much longer than the wait it asks for a fetch may take before the leader counts as gone.
 const callSlack = 10 * time.Second
 
-func (l *loop) round() error {
-	ctx, cancel := context.WithTimeout(l.f.ctx, l.f.o.MaxWait+callSlack)
+var errUrged = errors.New("a partition has come that the fetch under way does not ask for")
+
+// round is one fetch and what follows from it. The leader may hold it for wait at most.
+func (l *loop) round(wait time.Duration) error {
+	wait = min(wait, l.f.o.MaxWait)
+	ctx, cancel := context.WithTimeout(l.f.ctx, wait+callSlack)
 	defer cancel()
+	urged := l.begin(cancel)
 	var r wire.FetchResponse
-	if err := l.f.o.Call(ctx, l.leader, l.session.request(&l.f.o, l.want), fetchVersion, &r); err != nil {
+	err := l.f.o.Call(ctx, l.leader, l.session.request(&l.f.o, l.want, wait), fetchVersion, &r)
+	if l.end(); err != nil {
+		if urged(ctx) {
+			return errUrged
+		}
 		return err
 	}
 	if r.ErrorCode != model.None {
@@ -148,14 +229,24 @@ func (l *loop) round() error {
 	return l.synced.wait(l.f.ctx)
 }
 
+// begin makes the fetch one that can be urged. The result tells whether that is why it failed.
+func (l *loop) begin(cancel context.CancelFunc) (urged func(context.Context) bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.mu.round++
+	l.mu.cancel = cancel
+	return func(ctx context.Context) bool { return errors.Is(ctx.Err(), context.Canceled) && l.f.ctx.Err() == nil }
+}
+
+func (l *loop) end() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.mu.cancel = nil
+}
+
 // take brings one partition's answer to the partition.
 func (l *loop) take(id model.TopicIDPartition, r *wire.FetchResponseTopicPartition) {
-	i, ok := slices.BinarySearchFunc(l.want, id, func(w wanted, id model.TopicIDPartition) int {
-		if c := slices.Compare(w.id.ID[:], id.ID[:]); c != 0 {
-			return c
-		}
-		return cmp.Compare(w.id.Partition, id.Partition)
-	})
+	i, ok := slices.BinarySearchFunc(l.want, id, func(w wanted, id model.TopicIDPartition) int { return compareIDs(w.id, id) })
 	l.mu.Lock()
 	fp := l.mu.parts[id]
 	l.mu.Unlock()
@@ -179,9 +270,7 @@ func (l *loop) take(id model.TopicIDPartition, r *wire.FetchResponseTopicPartiti
 			l.synced.expect(fp.p)
 		}
 	}
-	if err != nil {
-		l.failed(id, fp, err)
-	}
+	l.note(id, fp, err)
 }
 
 // cut follows the leader's word on where the logs part.
@@ -194,17 +283,28 @@ func (l *loop) cut(p *replication.Partition, pos replication.Position, r *wire.F
 	return err
 }
 
-// failed leaves a partition alone for a while. News of its leader puts it back at once.
-func (l *loop) failed(id model.TopicIDPartition, fp *followed, err error) {
-	level := l.f.o.Logger.Debug
-	if errors.Is(err, commitlog.ErrInvalidAppend) || errors.Is(err, commitlog.ErrCorrupt) {
-		level = l.f.o.Logger.Error
-	}
-	level("partition is not followed for a moment", "topic", fp.p.TP().Topic, "partition", id.Partition, "leader", l.leader, "err", err)
-	until := l.f.o.Clock.Now().Add(l.f.o.BackOff / 5)
+// firstRest is how long a partition is left alone after its first failure; each further one doubles it. Most often a leader has just not heard
+// yet that it is one.
+const firstRest = 10 * time.Millisecond
+
+// note leaves a partition alone for a while after an error. News of its leader puts it back at once.
+func (l *loop) note(id model.TopicIDPartition, fp *followed, err error) {
+	now := l.f.o.Clock.Now()
 	l.mu.Lock()
-	fp.until = until
+	if err == nil {
+		fp.fails = 0
+		l.mu.Unlock()
+		return
+	}
+	rest := min(firstRest<<min(fp.fails, 10), l.f.o.BackOff)
+	fp.until = now.Add(rest)
+	fp.fails++
 	l.mu.Unlock()
+	level := slog.LevelDebug
+	if errors.Is(err, commitlog.ErrInvalidAppend) || errors.Is(err, commitlog.ErrCorrupt) {
+		level = slog.LevelError
+	}
+	l.f.o.Logger.Log(l.f.ctx, level, "partition is not followed for a moment", "topic", fp.p.TP().Topic, "partition", id.Partition, "leader", l.leader, "err", err)
 }
 
 // syncs waits until what a round appended is on disk: only then does the next fetch tell the leader so.
@@ -234,7 +334,9 @@ func (s *syncs) wait(ctx context.Context) error {
 	if len(s.parts) == 0 {
 		return nil
 	}
+	s.mu.Lock()
 	s.mu.open = len(s.parts) + 1
+	s.mu.Unlock()
 	for i, p := range s.parts {
 		p.AwaitSynced(s, i)
 	}

@@ -1,7 +1,9 @@
 package fetcher
 
 import (
+	"errors"
 	"slices"
+	"time"
 
 	"github.com/klamm/klamm/internal/model"
 	"github.com/klamm/klamm/internal/replication"
@@ -18,8 +20,20 @@ type session struct {
 	sent  map[model.TopicIDPartition]replication.Position
 }
 
-// reset makes the next request name everything.
+// reset forgets the session; the next request opens another one.
 func (s *session) reset() { *s = session{} }
+
+// reopen makes the next request close the session, which the leader takes as a reason to answer what waits in it, and open another one.
+func (s *session) reopen() { *s = session{id: s.id} }
+
+// lost reports that the leader has forgotten the session, or is out of step with it.
+func (s *session) lost(err error) bool {
+	var code model.ErrorCode
+	if !errors.As(err, &code) || s.id == 0 {
+		return false
+	}
+	return code == model.FetchSessionIDNotFound || code == model.InvalidFetchSessionEpoch || code == model.FetchSessionTopicIDError
+}
 
 // wanted is a partition's place in the next request.
 type wanted struct {
@@ -28,10 +42,10 @@ type wanted struct {
 }
 
 // request builds the next fetch for all wanted partitions, ordered by topic.
-func (s *session) request(o *Options, want []wanted) *wire.FetchRequest {
+func (s *session) request(o *Options, want []wanted, wait time.Duration) *wire.FetchRequest {
 	q := wire.NewFetchRequest()
 	q.ReplicaState = wire.FetchRequestReplicaState{ReplicaID: int32(o.Me), ReplicaEpoch: int64(o.Epoch())}
-	q.MaxWaitMs, q.MinBytes, q.MaxBytes = int32(o.MaxWait.Milliseconds()), int32(o.MinBytes), int32(o.ResponseBytes)
+	q.MaxWaitMs, q.MinBytes, q.MaxBytes = int32(max(wait.Milliseconds(), 1)), int32(o.MinBytes), int32(o.ResponseBytes)
 	q.SessionID, q.SessionEpoch = s.id, s.epoch
 	next := make(map[model.TopicIDPartition]replication.Position, len(want))
 	byTopic := map[model.TopicID]int{}
@@ -58,7 +72,7 @@ func (s *session) request(o *Options, want []wanted) *wire.FetchRequest {
 		}
 	}
 	slices.SortFunc(q.ForgottenTopicsData, func(a, b wire.FetchRequestForgottenTopic) int {
-		return slices.Compare(append(a.TopicID[:], byte(a.Partitions[0]>>8), byte(a.Partitions[0])), append(b.TopicID[:], byte(b.Partitions[0]>>8), byte(b.Partitions[0])))
+		return compareIDs(model.TopicIDPartition{ID: a.TopicID, Partition: a.Partitions[0]}, model.TopicIDPartition{ID: b.TopicID, Partition: b.Partitions[0]})
 	})
 	s.sent = next
 	return &q
