@@ -77,5 +77,6 @@ func (w *workspace) end() error {
 }
 
 // slots bounds how many batches Validate decompresses at the same time, and with that the memory that hostile batches can make it use.
-// Validate computes and never waits while it has one, so there is no use in many more than processors.
+// Validate computes and never waits while it has one, so there is no use in many more than processors. It is package state because the
+// memory it bounds is the process's.
 var slots = make(chan struct{}, max(4, 2*runtime.GOMAXPROCS(0)))

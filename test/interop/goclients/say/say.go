@@ -12,11 +12,13 @@ import (
 // Code is an error that carries Kafka's error number.
 type Code int
 
+// Error implements error.
 func (c Code) Error() string { return fmt.Sprintf("Kafka error %d", int(c)) }
 
 // Absent is the reason why a client does not take part in a case.
 type Absent string
 
+// Error implements error.
 func (a Absent) Error() string { return string(a) }
 
 // Codecs are the compressions that every client produces with.
