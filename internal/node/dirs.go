@@ -47,12 +47,13 @@ func (d *dirs) holdsPartitions() bool {
 	return len(d.mu.of) > 0
 }
 
-// place is the directory that holds a partition, or for a new one the online directory with the fewest.
-func (d *dirs) place(tp model.TopicPartition) *commitlog.Dir {
+// place is the directory that holds a partition, or for a new one the online directory with the fewest. Many logs are opened at the same
+// time, so the place counts as taken from here on; whoever does not use it gives it back with closed.
+func (d *dirs) place(tp model.TopicPartition) (dir *commitlog.Dir, isNew bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if dir := d.mu.of[tp]; dir != nil {
-		return dir
+		return dir, false
 	}
 	var best *commitlog.Dir
 	for _, dir := range d.list {
@@ -60,16 +61,11 @@ func (d *dirs) place(tp model.TopicPartition) *commitlog.Dir {
 			best = dir
 		}
 	}
-	return best
-}
-
-func (d *dirs) opened(tp model.TopicPartition, dir *commitlog.Dir) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.mu.of[tp] == nil {
-		d.mu.of[tp] = dir
-		d.mu.count[dir]++
+	if best != nil {
+		d.mu.of[tp] = best
+		d.mu.count[best]++
 	}
+	return best, true
 }
 
 func (d *dirs) closed(tp model.TopicPartition) {
@@ -85,7 +81,9 @@ func (d *dirs) closed(tp model.TopicPartition) {
 func (d *dirs) close(epoch model.BrokerEpoch) error {
 	var errs []error
 	for _, dir := range d.list {
-		errs = append(errs, dir.Close(epoch))
+		if err := dir.Close(epoch); !errors.Is(err, commitlog.ErrOffline) {
+			errs = append(errs, err) // that a directory failed was said when it did
+		}
 	}
 	return errors.Join(errs...)
 }

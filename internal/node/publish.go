@@ -109,7 +109,7 @@ func (n *Node) bring(img *metadata.Image, o opening, values func(string) config.
 }
 
 func (n *Node) open(img *metadata.Image, o opening, v config.TopicValues) (*replica, error) {
-	dir := n.dirs.place(o.tp())
+	dir, isNew := n.dirs.place(o.tp())
 	if dir == nil {
 		return nil, errNoDir
 	}
@@ -129,9 +129,11 @@ func (n *Node) open(img *metadata.Image, o opening, v config.TopicValues) (*repl
 		}
 	}
 	if err != nil {
+		if isNew {
+			n.dirs.closed(o.tp())
+		}
 		return nil, err
 	}
-	n.dirs.opened(o.tp(), dir)
 	part.Store(replication.New(replication.Options{
 		TP: o.tp(), TopicID: o.topic.ID, Me: n.me, Log: log, Clock: n.clock, Config: replicaConfig(&v, n.lagTime()),
 		ISR: n.following.isr,
