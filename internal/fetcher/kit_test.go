@@ -359,7 +359,9 @@ func eventually(t *testing.T, what string, ok func() bool) {
 // alike waits until all brokers have the same log, byte for byte, and the same high watermark.
 func (s *stage) alike(index int32) {
 	s.t.Helper()
+	s.mu.Lock()
 	leader := s.mu.state[index].Leader
+	s.mu.Unlock()
 	want := s.content(index, leader)
 	end := s.brokers[leader].log(index).End()
 	for id, b := range s.brokers {
