@@ -2,6 +2,7 @@ package batch
 
 import (
 	"encoding/binary"
+	"errors"
 	"hash/crc32"
 
 	"github.com/klamm/klamm/internal/model"
@@ -189,7 +190,10 @@ func (c *converter) inner(wrapper *message) error {
 	}
 	last := model.NoOffset
 	for !w.in.atEnd() {
-		m, err := w.nextMessage()
+		m, err := w.nextMessage(innerFactor * c.r.MaxBytes)
+		if errors.Is(err, errLongInner) {
+			return c.r.tooLarge(innerFactor * c.r.MaxBytes)
+		}
 		if err != nil {
 			return err
 		}
@@ -219,8 +223,14 @@ func (c *converter) inner(wrapper *message) error {
 	return nil
 }
 
-// nextMessage reads a message out of a compressed set. Its bytes are valid until the next.
-func (w *workspace) nextMessage() (message, error) {
+// innerFactor times max.message.bytes is the longest message inside of a compressed one. It is read whole before it can be checked, so its
+// claimed length must not be what the memory for it is measured by. Producers of that age kept messages below the limit before compression.
+const innerFactor = 4
+
+var errLongInner = errors.New("inner message is too long")
+
+// nextMessage reads a message of at most limit bytes out of a compressed set. Its bytes are valid until the next.
+func (w *workspace) nextMessage(limit int) (message, error) {
 	if !w.in.have(minEntryHead) {
 		return message{}, w.in.failure
 	}
@@ -228,6 +238,9 @@ func (w *workspace) nextMessage() (message, error) {
 	magic := w.in.buf[w.in.pos+magicAt]
 	if length < minEntry || magic > 1 {
 		return message{}, corrupt("message of %d bytes, magic %d", length, magic)
+	}
+	if int(length) > limit {
+		return message{}, errLongInner
 	}
 	b := w.in.take(int(length) + lengthOverhead)
 	if w.in.failure != nil {
