@@ -25,6 +25,7 @@ type disk struct {
 	held    atomic.Int64
 	maxHeld int64
 
+	walked    int64 // see DirOptions
 	onOffline func(error)
 	offline   atomic.Pointer[offlineCause]
 
@@ -41,7 +42,7 @@ type offlineCause struct {
 }
 
 func newDisk(env Env, o DirOptions) *disk {
-	return &disk{env: env, files: newFileCache(env.FS, o.MaxOpenFiles), maxHeld: int64(max(o.MaxOpenFiles/2, heldStep)), onOffline: o.OnOffline}
+	return &disk{env: env, files: newFileCache(env.FS, o.MaxOpenFiles), maxHeld: int64(max(o.MaxOpenFiles/2, heldStep)), walked: o.walked, onOffline: o.OnOffline}
 }
 
 // report passes an event on.

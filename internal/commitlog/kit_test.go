@@ -44,7 +44,7 @@ type world struct {
 func newWorld(t testing.TB) *world {
 	w := &world{t: t, fs: vfs.NewMem(1), clock: clock.NewManual(epochTime()), cfg: DefaultConfig()}
 	w.cfg.Segment.IndexIntervalBytes = 200
-	w.opts = DirOptions{Path: dataDir, NodeID: 1, ClusterID: "test-cluster"}
+	w.opts = DirOptions{Path: dataDir, NodeID: 1, ClusterID: "test-cluster", walked: 1} // small segments are looked at like large ones
 	t.Cleanup(func() {
 		if w.dir != nil {
 			_ = w.dir.Close(1)

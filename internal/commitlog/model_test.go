@@ -85,6 +85,7 @@ func runLife(t *testing.T, seed uint64) {
 	w.cfg.Segment.Bytes = 2500 + rng.IntN(8000)
 	w.cfg.Segment.IndexIntervalBytes = 1 + rng.IntN(600)
 	w.cfg.Retention.DeleteDelay = time.Duration(rng.IntN(2)) * time.Minute
+	w.opts.walked = int64(1 + rng.IntN(2)*scanFar)
 	x := &life{world: w, rng: rng, m: mirror{nextSeq: map[model.ProducerID]int32{}}}
 	x.l = w.open()
 	defer func() {

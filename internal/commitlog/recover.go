@@ -19,6 +19,7 @@ type recovery struct {
 	ours bool // the log was created by this program
 
 	all     []*segment
+	names   []string       // of the files in the directory, sorted
 	snaps   []model.Offset // offsets of the snapshot files, lowest first
 	removed bool           // a file was: its name must not come back
 	scanned int64
@@ -230,7 +231,7 @@ func (r *recovery) collect(names []string) error {
 	if err != nil {
 		return err
 	}
-	r.snaps = snapshotsAmong(names)
+	r.names, r.snaps = names, snapshotsAmong(names)
 	interval := r.config.Load().Segment.IndexIntervalBytes
 	for _, name := range names {
 		base, suffix, ok := parseSegmentFile(name)
@@ -256,6 +257,12 @@ func (r *recovery) collect(names []string) error {
 		}
 	}
 	return nil
+}
+
+// there reports whether a file was there when the directory was listed.
+func (r *recovery) there(name string) bool {
+	_, found := slices.BinarySearch(r.names, name)
+	return found
 }
 
 func isLeftover(name string) bool {

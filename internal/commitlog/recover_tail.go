@@ -27,7 +27,10 @@ func (r *recovery) scanTail(tail int) (end model.Offset, err error) {
 		pos := int64(0)
 		end = s.base
 		if r.left.recoveryPoint > s.base {
-			if pos, end, err = r.seek(s, size); err != nil {
+			if pos, end, err = r.seek(s, size); err == nil {
+				err = r.loadAborts(s, end)
+			}
+			if err != nil {
 				return 0, err
 			}
 		} else if err := r.dropIndex(s); err != nil {
@@ -64,11 +67,12 @@ func (r *recovery) drop(i int, end model.Offset) error {
 
 // dropIndex empties the index of a segment that is scanned from its beginning.
 func (r *recovery) dropIndex(s *segment) error {
-	x := &s.index
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if err := s.loadIndexLocked(0, 0); err != nil {
-		return err
+	s.index.mu.Lock()
+	s.index.reset() // the files are cut before they are written
+	s.index.mu.Unlock()
+	if !r.there(segmentFile(s.base, txnSuffix)) {
+		s.aborts.known = true
+		return nil
 	}
 	s.aborts.mu.Lock()
 	defer s.aborts.mu.Unlock()
@@ -91,40 +95,39 @@ func (r *recovery) seek(s *segment, size int64) (pos int64, next model.Offset, e
 		return 0, 0, r.failed(err)
 	}
 	defer f.unref()
-	limit := s.relative(point)
-	s.index.mu.Lock()
-	err = s.loadIndexLocked(limit, size)
-	s.index.mu.Unlock()
-	if err != nil {
+	next = s.base
+	note := r.noteTime
+	if size <= r.walked {
+		note = r.noteBatch
+		s.index.mu.Lock()
+		s.index.reset()
+		s.index.mu.Unlock()
+	} else if pos, next, err = r.seekByIndex(s, size); err != nil {
 		return 0, 0, err
-	}
-	e, _, err := s.floor(limit - 1)
-	if err != nil {
-		return 0, 0, err
-	}
-	pos, next = int64(e.pos), s.base
-	if pos > 0 {
-		next = s.base + model.Offset(e.rel)
 	}
 	sc := s.scan(f, pos, size)
 	defer sc.done()
+	if size <= r.walked {
+		sc.ahead = scanFar
+	}
 	low := s.base
 	for next < point {
-		if sc.next() && sc.h.BaseOffset >= low {
+		found := sc.next()
+		if found && sc.h.BaseOffset >= low && (sc.h.NextOffset() <= point || r.beyond(s, sc, low)) {
 			if sc.h.BaseOffset >= point {
-				return sc.at, sc.h.BaseOffset, nil // compaction took the last batches before it
+				return sc.at, sc.h.BaseOffset, nil
 			}
 			pos, next, low = sc.pos, sc.h.NextOffset(), sc.h.NextOffset()
-			r.noteTime(s, sc)
+			note(s, sc)
 			continue
 		}
-		if sc.err == nil && sc.pos >= size {
+		if !found && sc.err == nil {
 			break
 		}
 		if sc.err != nil && !errors.Is(sc.err, errBroken) {
 			return 0, 0, sc.err
 		}
-		if sc.err == nil {
+		if found {
 			sc.pos = sc.at
 		}
 		sc.err = errBroken
@@ -138,7 +141,35 @@ func (r *recovery) seek(s *segment, size int64) (pos int64, next model.Offset, e
 		pos, next, low = d.to, d.next, d.next
 		sc.pos, sc.err = d.to, nil
 	}
-	return pos, next, r.loadAborts(s, next)
+	return pos, next, nil
+}
+
+// beyond reports whether the current batch, which does not end at the recovery point or before, really begins behind it: compaction may have
+// taken the last batches before. Otherwise its base offset is damaged, which its checksum does not cover. No batch lies across the point.
+func (r *recovery) beyond(s *segment, sc *scanner, low model.Offset) bool {
+	return sc.h.BaseOffset >= r.left.recoveryPoint && !s.dense.Load() && s.inPlace(sc, low, false)
+}
+
+// seekByIndex is where to begin looking for the recovery point, by the index.
+func (r *recovery) seekByIndex(s *segment, size int64) (pos int64, next model.Offset, err error) {
+	limit := s.relative(r.left.recoveryPoint)
+	s.index.mu.Lock()
+	err = s.loadIndexLocked(limit, size)
+	s.index.mu.Unlock()
+	if err != nil {
+		return 0, 0, err
+	}
+	e, _, err := s.floor(limit - 1)
+	if err != nil || e.pos == 0 {
+		return 0, s.base, err
+	}
+	return int64(e.pos), s.base + model.Offset(e.rel), nil
+}
+
+func (r *recovery) noteBatch(s *segment, sc *scanner) {
+	s.index.mu.Lock()
+	defer s.index.mu.Unlock()
+	s.w.indexer.note(&s.index, s.base, &sc.h, sc.at, s.interval)
 }
 
 func (r *recovery) noteTime(s *segment, sc *scanner) {
@@ -148,6 +179,10 @@ func (r *recovery) noteTime(s *segment, sc *scanner) {
 }
 
 func (r *recovery) loadAborts(s *segment, limit model.Offset) error {
+	if !r.there(segmentFile(s.base, txnSuffix)) {
+		s.aborts.known = true
+		return nil
+	}
 	s.aborts.mu.Lock()
 	defer s.aborts.mu.Unlock()
 	err := s.aborts.loadLocked(s, limit)

@@ -65,7 +65,7 @@ type script struct {
 
 func newScript(t *testing.T) *script {
 	w := newWorld(t)
-	w.opts.RecoveryThreads = 1
+	w.opts.RecoveryThreads, w.opts.walked = 1, 0
 	return &script{world: w, seq: map[model.ProducerID]int32{}}
 }
 
