@@ -12,8 +12,6 @@ package klammtest
 
 import (
 	"bytes"
-	"context"
-	"io"
 	"sync"
 	"testing"
 	"time"
@@ -30,16 +28,16 @@ type Broker struct {
 }
 
 // Option changes how a broker starts.
-type Option func(*node.Flags)
+type Option func(*options)
 
 // Set gives a configuration key a value, as -X key=value does on the command line.
 func Set(key, value string) Option {
-	return func(f *node.Flags) { f.Set = append(f.Set, key+"="+value) }
+	return func(o *options) { o.flags.Set = append(o.flags.Set, key+"="+value) }
 }
 
 // Data keeps the data in dir instead of a temporary directory.
 func Data(dir string) Option {
-	return func(f *node.Flags) { f.Data = dir }
+	return func(o *options) { o.flags.Data = dir }
 }
 
 // startLimit is far above what a start takes; a test that reaches it hangs.
@@ -50,38 +48,16 @@ const startLimit = 30 * time.Second
 // never come.
 func NewBroker(t testing.TB, options ...Option) *Broker {
 	t.Helper()
-	b := &Broker{t: t, log: &testLog{}}
-	b.flags = node.Flags{
-		Listen: "127.0.0.1:0", NodeListen: "127.0.0.1:0", HTTPListen: "127.0.0.1:0", Version: "klammtest", Stdout: io.Discard, Stderr: b.log,
-		Set: []string{"group.initial.rebalance.delay.ms=0"},
-	}
-	for _, o := range options {
-		o(&b.flags)
-	}
-	if b.flags.Data == "" {
-		b.flags.Data = t.TempDir()
-	}
-	t.Cleanup(func() {
-		b.Stop()
-		if t.Failed() {
-			t.Logf("the broker's log:\n%s", b.log)
-		}
-	})
+	b := newBroker(t, options)
 	b.start()
 	return b
 }
 
 func (b *Broker) start() {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), startLimit)
-	defer cancel()
-	n, err := node.Start(ctx, b.flags)
-	if err != nil {
+	if err := b.tryStart(); err != nil {
 		b.t.Fatalf("klammtest: broker does not start: %v", err)
 	}
-	b.node = n
-	// A restart comes back where clients look for it.
-	b.flags.Listen, b.flags.HTTPListen = n.KafkaAddr(), n.HTTPAddr()
 }
 
 // Addr is the address Kafka clients connect to, host:port.
@@ -97,6 +73,18 @@ func (b *Broker) Stop() {
 		return
 	}
 	if err := b.node.Stop(); err != nil {
+		b.t.Errorf("klammtest: %v", err)
+	}
+	b.node = nil
+}
+
+// Kill ends the broker as if its process had died: it tells nobody, and its next start has to look at its logs.
+func (b *Broker) Kill() {
+	b.t.Helper()
+	if b.node == nil {
+		return
+	}
+	if err := b.node.Kill(); err != nil {
 		b.t.Errorf("klammtest: %v", err)
 	}
 	b.node = nil

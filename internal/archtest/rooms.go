@@ -30,6 +30,7 @@ func rooms() map[string][]string {
 		"internal/server":  {"internal/model", "internal/wire", "internal/clock"},
 		"internal/api": {"internal/model", "internal/wire", "internal/batch", "internal/config", "internal/metadata", "internal/controller", "internal/quorum",
 			"internal/replication", "internal/coordinator/...", "internal/server", "internal/clock"},
+		"internal/peer":  {"internal/model", "internal/wire", "internal/metadata", "internal/controller", "internal/server"},
 		"internal/admin": {"internal/model", "internal/metadata"},
 
 		// Floor 4: the house.

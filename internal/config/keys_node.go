@@ -13,7 +13,7 @@ func nodeKeys() []Key {
 		list("log.dirs", null, "The data directories, comma separated; partitions are spread over them. Without it log.dir counts."),
 		list("cordoned.log.dirs", "", "Data directories that get no new partitions; * for all (KIP-1066).").perBroker().ignored(noPeers),
 		text("metadata.log.dir", null, "Where the metadata log lives.").ignored("the metadata log lies in the first data directory"),
-		boolean("controlled.shutdown.enable", "true", "Hand leaderships over before stopping.").ignored(noPeers),
+		boolean("controlled.shutdown.enable", "true", "Hand leaderships over before stopping."),
 		integer("initial.broker.registration.timeout.ms", "60000", "How long a starting broker tries to register with the controller.").ignored(noPeers),
 		long("server.max.startup.time.ms", "9223372036854775807", "Give up a start that takes longer.").with(atLeast(0)).hidden().ignored(ownScheduling),
 		integer("background.threads", "10", "Size of Kafka's pool for background work.").with(atLeast(1)).dynamic().ignored(noThreads),
@@ -87,7 +87,10 @@ func klammKeys() []Key {
 		text("log.durability", "fsync", "When acks=all is answered: fsync, after the disk has it; page-cache, after memory has it, as Kafka does. "+
 			"Topics may say otherwise.").dynamic().with(oneOf("fsync", "page-cache")),
 		text("klamm.http.listen", "127.0.0.1:9094", "Where health, metrics and the admin API are served: host:port.").with(notEmpty()),
-		text("klamm.node.listen", "127.0.0.1:9093", "Where other nodes connect: host:port.").with(notEmpty()),
+		text("klamm.node.listen", "127.0.0.1:9093", "Where other nodes connect: host:port. A node that is alone does without when the port is taken and not asked for.").with(notEmpty()),
+		list("klamm.join", "", "Node addresses, host:port, of the cluster this node belongs to. A new node that is in the list founds the cluster "+
+			"with the others in it; a new node that is not joins it. A node that belongs to a cluster already goes back to it whatever stands here."),
+		integer("klamm.controllers", "3", "How many nodes vote about the metadata; the cluster grows to that many by itself.").with(atLeast(1)),
 		integer("klamm.request.max.bytes", "16777216", "The largest request that is not Produce, in bytes.").with(atLeast(1024)),
 		integer("klamm.log.sync.interval.ms", "1000", "A log with log.durability=fsync is synced in the background this often, whatever acks its producers use.").
 			with(atLeast(1)),

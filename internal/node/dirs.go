@@ -115,9 +115,9 @@ type identity struct {
 	node    model.BrokerID
 }
 
-// readIdentity finds the identity in the first directory that has one, or draws a new cluster's. Directories of different clusters or
+// readIdentity finds the identity in the first directory that has one; there is none in new directories. Directories of different clusters or
 // nodes are refused by commitlog when it opens them.
-func readIdentity(disk vfs.FS, paths []string, configured model.BrokerID, random io.Reader) (identity, error) {
+func readIdentity(disk vfs.FS, paths []string, configured model.BrokerID) (identity, error) {
 	for _, p := range paths {
 		id, err := commitlog.ReadIdentity(disk, p)
 		if err == nil {
@@ -131,14 +131,18 @@ func readIdentity(disk vfs.FS, paths []string, configured model.BrokerID, random
 			return identity{}, err
 		}
 	}
-	var u model.UUID
+	return identity{}, nil
+}
+
+// drawID draws an id. As in Kafka it never begins with a dash, which command lines would take for an option.
+func drawID(random io.Reader) (u model.UUID, err error) {
 	for u.IsZero() || u.String()[0] == '-' {
 		if _, err := io.ReadFull(random, u[:]); err != nil {
-			return identity{}, err
+			return u, err
 		}
 		u[6], u[8] = u[6]&0x0f|0x40, u[8]&0x3f|0x80
 	}
-	return identity{u.String(), max(configured, firstNode)}, nil
+	return u, nil
 }
 
 // firstNode is the id of a node that was not given one.

@@ -32,15 +32,17 @@ func (n *Node) serve() {
 	ctx, cancel := context.WithCancel(context.Background())
 	n.edges.cancel = cancel
 	n.edges.metrics = &api.Metrics{}
-	handler := api.New(ctx, api.Options{
-		Me: n.me, Image: n.image.Load, Controller: n.controller, Quorum: n.quorum, Groups: n.groups, Partitions: n, Resolver: n.resolver,
+	o := api.Options{
+		Me: n.me, Image: n.image.Load, Controller: n.controller, Remote: remote{n}, Quorum: n.quorum, Groups: n.groups, Partitions: n, Resolver: n.resolver,
 		Advertised: n.advertised, ProducerIDs: controller.NewProducerIDs(n.allocateProducerIDs).Next,
 		Clock: n.clock, Logger: n.log.With("component", "api"), LogLevel: n.level, Metrics: n.edges.metrics,
 		Limits: api.Limits{
 			NoAutoCreate: !n.static.Bool("auto.create.topics.enable"), FetchMaxBytes: n.static.Int("fetch.max.bytes"),
 			FetchSessions: n.static.Int("max.incremental.fetch.session.cache.slots"),
 		},
-	})
+	}
+	handler := api.New(ctx, o)
+	n.links.doors.Store(&doors{clients: handler, followers: api.NewNodePort(ctx, o)})
 	n.edges.server = server.New(server.Options{
 		Handler: handler, Clock: n.clock, Logger: n.log.With("component", "server"), Observer: n.edges.metrics, Limits: n.limits(),
 	})
@@ -51,10 +53,6 @@ func (n *Node) serve() {
 			}
 		})
 	}
-}
-
-func (n *Node) allocateProducerIDs(ctx context.Context) (controller.ProducerIDBlock, error) {
-	return n.controller.AllocateProducerIDs(ctx, n.me, n.brokerEpoch())
 }
 
 // limits takes what the configuration sets over the server's own defaults; Kafka's "unlimited" stays ours, which is not.
@@ -105,6 +103,9 @@ const drainTime = 5 * time.Second
 // stop takes the node apart in reverse; clean says that nothing went wrong, so that the next start need not look.
 func (n *Node) stop(clean bool) error {
 	n.stopping.Store(true)
+	if clean && n.started.Load() {
+		n.leave()
+	}
 	var errs []error
 	e := &n.edges
 	if e.server != nil {
@@ -131,6 +132,7 @@ func (n *Node) stop(clean bool) error {
 	if n.quorum != nil {
 		errs = append(errs, n.quorum.Close())
 	}
+	errs = append(errs, n.unlink())
 	n.unopened.stop()
 	if n.dirs != nil {
 		epoch := n.brokerEpoch()

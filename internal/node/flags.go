@@ -17,10 +17,13 @@ type Flags struct {
 	Config                         string   // a server.properties or YAML file
 	Data                           string   // data directory; stands for log.dirs
 	Listen, NodeListen, HTTPListen string   // host:port; port 0 picks a free one
+	Join                           string   // addresses of nodes, comma-separated; stands for klamm.join
 	Set                            []string // key=value
 	Environ                        []string // NAME=value, as os.Environ has them
 	Version                        string
 	Stdout, Stderr                 io.Writer
+	// NodeSocket is a node port that is open already; NodeListen then says nothing. The node closes it.
+	NodeSocket net.Listener
 }
 
 // Where a node listens and keeps its data when nothing says otherwise. Loopback: without authentication, whoever reaches a listener owns
@@ -39,6 +42,11 @@ type settings struct {
 	dirs     []string
 	kafka    []config.Listener // where clients connect
 	http     string
+	node     string // where other nodes connect
+	// nodeAsked says that the node port was asked for: then it must open.
+	nodeAsked bool
+	socket    net.Listener // a node port that is open already, or nil
+	join      []string     // sorted
 }
 
 func (f Flags) settings() (*settings, error) {
@@ -52,6 +60,9 @@ func (f Flags) settings() (*settings, error) {
 	if f.NodeListen != "" {
 		set = append(set, "klamm.node.listen="+f.NodeListen)
 	}
+	if f.Join != "" {
+		set = append(set, "klamm.join="+f.Join)
+	}
 	if f.Listen != "" {
 		host, port, err := splitAddress(f.Listen)
 		if err != nil {
@@ -59,7 +70,7 @@ func (f Flags) settings() (*settings, error) {
 		}
 		set = append(set, "listeners="+plaintext(host, port))
 	}
-	s := &settings{load: config.LoadOptions{File: f.Config, Environ: f.Environ, Set: set}, http: defaultHTTPListen}
+	s := &settings{load: config.LoadOptions{File: f.Config, Environ: f.Environ, Set: set}, http: defaultHTTPListen, socket: f.NodeSocket}
 	var err error
 	if s.static, s.warnings, err = config.Load(s.load); err != nil {
 		return nil, err
@@ -67,6 +78,10 @@ func (f Flags) settings() (*settings, error) {
 	s.dirs, s.kafka = dataDirs(s.static), s.static.Listeners()
 	if s.static.IsSet("klamm.http.listen") {
 		s.http = s.static.String("klamm.http.listen")
+	}
+	s.node, s.nodeAsked = s.static.String("klamm.node.listen"), s.static.IsSet("klamm.node.listen")
+	if s.join, err = joinList(s.static); err != nil {
+		return nil, err
 	}
 	if !s.static.IsSet("listeners") {
 		host, port, err := splitAddress(defaultListen)

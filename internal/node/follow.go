@@ -9,6 +9,7 @@ import (
 	"github.com/klamm/klamm/internal/fetcher"
 	"github.com/klamm/klamm/internal/metadata"
 	"github.com/klamm/klamm/internal/model"
+	"github.com/klamm/klamm/internal/replication"
 	"github.com/klamm/klamm/internal/wire"
 )
 
@@ -22,16 +23,20 @@ type following struct {
 	// fetch and call send one request to another node: fetch on connections where long waits hurt nobody, call on those for the rest.
 	// The node port sets them.
 	fetch, call fetcher.Caller
+	// sending and taking bound what replicas on the move take of this node.
+	sending, taking *replication.Throttle
 }
 
 func (n *Node) follow() {
 	n.following.isr = newISRProposals(n)
+	n.following.sending, n.following.taking = replication.NewThrottle(n.clock), replication.NewThrottle(n.clock)
 	n.following.fetcher = fetcher.New(fetcher.Options{
 		Me: n.me, Epoch: n.brokerEpoch, Call: n.fetchFrom, Clock: n.clock, Logger: n.log.With("component", "fetcher"),
 		MaxWait:        n.static.Duration("replica.fetch.wait.max.ms"),
 		MinBytes:       n.static.Int("replica.fetch.min.bytes"),
 		PartitionBytes: n.static.Int("replica.fetch.max.bytes"),
 		ResponseBytes:  n.static.Int("replica.fetch.response.max.bytes"),
+		Taking:         n.following.taking,
 		BackOff:        n.static.Duration("replica.fetch.backoff.ms"),
 	})
 	n.following.isr.tick()
@@ -63,7 +68,8 @@ func (f *following) close() {
 func (n *Node) lagTime() time.Duration { return n.static.Duration("replica.lag.time.max.ms") }
 
 // assume gives a replica the role that the metadata says.
-func (n *Node) assume(o opening, r *replica) {
+func (n *Node) assume(img *metadata.Image, o opening, r *replica) {
+	n.throttle(img, r)
 	m := &o.topic.Partitions[o.index]
 	if m.Leader == n.me {
 		n.following.fetcher.Forget(o.id())

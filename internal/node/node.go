@@ -47,6 +47,7 @@ type Node struct {
 	quorum        *quorum.Quorum
 	controller    *controller.Controller
 	following     following
+	links         links
 	edges         edges
 
 	started, stopping atomic.Bool
@@ -103,10 +104,16 @@ func build(ctx context.Context, s *settings, version string, log *slog.Logger, l
 	if _, err := io.ReadFull(rand.Reader, n.incarnation[:]); err != nil {
 		return n, err
 	}
-	if n.identity, err = readIdentity(n.disk, s.dirs, configuredID(s.static), rand.Reader); err != nil {
+	if err := n.listenToNodes(s); err != nil {
 		return n, err
 	}
-	n.me = n.identity.node
+	ctx, refuse := context.WithCancelCause(ctx)
+	defer refuse(nil)
+	found, err := n.identify(ctx, s)
+	if err != nil {
+		return n, err
+	}
+	n.identity, n.me = found.identity, found.node
 	if err := s.name(n.me); err != nil {
 		return n, err
 	}
@@ -116,10 +123,11 @@ func build(ctx context.Context, s *settings, version string, log *slog.Logger, l
 	n.replicas = newReplicas()
 	n.edges.events = newEvents(log)
 	n.follow()
-	if err := n.openDirs(s.dirs); err != nil {
+	if err := n.openDirs(s.dirs, found); err != nil {
 		return n, err
 	}
-	if err := n.joinQuorum(ctx); err != nil {
+	n.spawn(func() { n.checkCluster(ctx, refuse) })
+	if err := n.joinQuorum(ctx, found); err != nil {
 		return n, err
 	}
 	if err := n.listen(s.kafka); err != nil {
@@ -130,6 +138,10 @@ func build(ctx context.Context, s *settings, version string, log *slog.Logger, l
 	}
 	n.trust()
 	n.serve()
+	if err := n.enter(ctx); err != nil {
+		return n, err
+	}
+	n.spawn(n.live)
 	if err := n.serveHTTP(s.http); err != nil {
 		return n, err
 	}
@@ -148,13 +160,17 @@ func configuredID(static *config.Static) model.BrokerID {
 	return -1
 }
 
-func (n *Node) openDirs(paths []string) error {
+func (n *Node) openDirs(paths []string, found *place) error {
 	var list []*commitlog.Dir
-	for _, p := range paths {
+	for i, p := range paths {
+		var id model.UUID // the first directory has told the others already what it will be called
+		if i == 0 {
+			id = found.directory
+		}
 		dir, err := commitlog.OpenDir(
 			commitlog.Env{FS: n.disk, Clock: n.clock, Random: rand.Reader, Events: n.edges.events.add},
 			commitlog.DirOptions{
-				Path: p, NodeID: n.me, ClusterID: n.identity.cluster,
+				Path: p, NodeID: n.me, ClusterID: n.identity.cluster, DirectoryID: id,
 				RecoveryThreads: n.static.Int("num.recovery.threads.per.data.dir"),
 				MaxOpenFiles:    n.static.Int("klamm.log.open.files.max"),
 				SyncInterval:    n.static.Duration("klamm.log.sync.interval.ms"),
@@ -173,6 +189,7 @@ func (n *Node) openDirs(paths []string) error {
 		list = append(list, dir)
 	}
 	n.dirs = newDirs(list)
+	n.settle(found)
 	return nil
 }
 
@@ -207,7 +224,7 @@ func (n *Node) fail(err error) {
 }
 
 // joinQuorum opens the metadata log; by the time it is ready, publish has opened every log that the metadata knows.
-func (n *Node) joinQuorum(ctx context.Context) error {
+func (n *Node) joinQuorum(ctx context.Context, found *place) error {
 	n.groups = group.New(group.Options{
 		Clock: n.clock, Logger: n.log.With("component", "groups"), Rand: rand.Reader,
 		Config:     func() group.Config { return n.groupConfig() },
@@ -219,7 +236,8 @@ func (n *Node) joinQuorum(ctx context.Context) error {
 	n.quorum, err = quorum.Open(quorum.Options{
 		FS: n.disk, Clock: n.clock, Logger: n.log.With("component", "quorum"), Dir: metadataPath(home.Path()),
 		Identity: quorum.Identity{ClusterID: n.identity.cluster, NodeID: n.me, DirectoryID: home.Identity().DirectoryID},
-		Publish:  n.publish, Failed: n.fail,
+		Founders: n.founders(found), Join: found.joins, Send: n.send,
+		Publish: n.publish, Failed: n.fail,
 		MustExist: n.dirs.holdsPartitions(), // without their metadata they would be deleted as strays
 	})
 	if err != nil {
@@ -229,10 +247,11 @@ func (n *Node) joinQuorum(ctx context.Context) error {
 		Me: n.me, Log: n.quorum, Clock: n.clock, Logger: n.log.With("component", "controller"), Random: rand.Reader, Resolver: n.resolver,
 		SessionTimeout: n.static.Duration("broker.session.timeout.ms"), BalanceInterval: n.balanceInterval(),
 	})
+	n.openPort()
 	if err := n.quorum.Ready(ctx); err != nil {
-		return fmt.Errorf("metadata quorum: %w", err)
+		return fmt.Errorf("metadata quorum: %w", errors.Join(err, context.Cause(ctx)))
 	}
-	return nil
+	return n.announce(ctx)
 }
 
 // groupConfig is asked at every step of a group; only a new image can change it.
@@ -255,35 +274,6 @@ func (n *Node) partitionsOf(topic string) int32 {
 
 func (n *Node) producerExpiry(img *metadata.Image) time.Duration {
 	return n.resolver.Broker(img).Duration("producer.id.expiration.ms")
-}
-
-// register announces this process to the controller, which makes it lead its partitions.
-func (n *Node) register(ctx context.Context) error {
-	var endpoints []metadata.Endpoint
-	for _, b := range n.edges.listeners {
-		endpoints = append(endpoints, n.endpoint(b))
-	}
-	previous := model.BrokerEpoch(-1)
-	var ids []model.UUID
-	for i, d := range n.dirs.list {
-		ids = append(ids, d.Identity().DirectoryID)
-		if e := d.CleanShutdownEpoch(); i == 0 || e < previous {
-			previous = e
-		}
-	}
-	var rack *string
-	if r := n.static.String("broker.rack"); r != "" {
-		rack = &r
-	}
-	epoch, err := n.controller.RegisterBroker(ctx, controller.Registration{
-		ClusterID: n.identity.cluster, ID: n.me, Incarnation: n.incarnation, Endpoints: endpoints, Features: metadata.SupportedFeatures(),
-		Rack: rack, Dirs: ids, PreviousEpoch: previous,
-	})
-	if err != nil {
-		return fmt.Errorf("registering with the controller: %w", err)
-	}
-	n.epoch.Store(int64(epoch))
-	return nil
 }
 
 // endpoint is what the cluster is told about a listener.

@@ -28,6 +28,9 @@ func (n *Node) publish(img *metadata.Image, d *metadata.Delta) {
 		n.groups.TopicsDeleted(gone)
 	}
 	n.trustLocked(img)
+	if d.Voters || d.Controller {
+		n.tendSoon()
+	}
 }
 
 // opening is a replica that has to be opened, or told its new state.
@@ -105,7 +108,7 @@ func (n *Node) bring(img *metadata.Image, o opening, values func(string) config.
 		}
 	}
 	n.replicas.put(o.id(), r)
-	n.assume(o, r)
+	n.assume(img, o, r)
 }
 
 func (n *Node) open(img *metadata.Image, o opening, v config.TopicValues) (*replica, error) {
@@ -136,7 +139,7 @@ func (n *Node) open(img *metadata.Image, o opening, v config.TopicValues) (*repl
 	}
 	part.Store(replication.New(replication.Options{
 		TP: o.tp(), TopicID: o.topic.ID, Me: n.me, Log: log, Clock: n.clock, Config: replicaConfig(&v, n.lagTime()),
-		ISR: n.following.isr,
+		ISR: n.following.isr, Sending: n.following.sending,
 	}))
 	return &replica{part: part.Load(), log: log, dir: dir}, nil
 }
@@ -186,6 +189,7 @@ func (n *Node) configure(img *metadata.Image, t *metadata.Topic, v config.TopicV
 		if r := n.replicas.get(model.TopicIDPartition{ID: t.ID, Partition: int32(i)}); r != nil {
 			r.log.SetConfig(logConfig(&v, expiry))
 			r.part.SetConfig(replicaConfig(&v, n.lagTime()))
+			n.throttle(img, r)
 		}
 	}
 }
@@ -193,6 +197,7 @@ func (n *Node) configure(img *metadata.Image, t *metadata.Topic, v config.TopicV
 // applyBroker takes over dynamic settings of this broker.
 func (n *Node) applyBroker(img *metadata.Image) {
 	v := n.resolver.Broker(img)
+	n.following.setRates(v)
 	for _, d := range n.dirs.list {
 		d.SetCleaner(v.Duration("log.cleaner.backoff.ms"), v.Int64("log.cleaner.dedupe.buffer.size"))
 	}

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -51,7 +52,7 @@ func Start(ctx context.Context, f Flags) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	log.Info("ready", "kafka", n.KafkaAddr(), "http", n.HTTPAddr(), "node", n.me, "cluster", n.identity.cluster, "version", f.Version)
+	log.Info("ready", "kafka", n.KafkaAddr(), "http", n.HTTPAddr(), "nodes", n.NodeAddr(), "node", n.me, "cluster", n.identity.cluster, "version", f.Version)
 	return n, nil
 }
 
@@ -63,8 +64,24 @@ func (n *Node) Stop() error {
 	return nil
 }
 
+// Kill ends a node as a crash would: nobody is told, and nothing is marked clean.
+func (n *Node) Kill() error {
+	// What faces the outside goes first, and at once: the rest of a dead process is silent.
+	err := errors.Join(n.edges.server.Close(), n.unlink(), n.stop(false))
+	if err != nil {
+		return fmt.Errorf("killing: %w", err)
+	}
+	return nil
+}
+
+// ID is the node's id in its cluster.
+func (n *Node) ID() int { return int(n.me) }
+
 // KafkaAddr is where clients connect: the first listener's address.
 func (n *Node) KafkaAddr() string { return n.edges.listeners[0].socket.Addr().String() }
+
+// NodeAddr is where other nodes reach this one, "" when none can.
+func (n *Node) NodeAddr() string { return n.links.self }
 
 // HTTPAddr is where health and metrics are.
 func (n *Node) HTTPAddr() string { return n.edges.httpAddr }

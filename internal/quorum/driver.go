@@ -144,9 +144,24 @@ func (d *driver) begin() error {
 		if err := d.raft.Campaign(); err != nil {
 			return err
 		}
+		if d.raft.BasicStatus().RaftState == raft.StateFollower {
+			// Raft lets nobody stand who has yet to apply a membership change that it knows to be committed.
+			if err := d.advance(); err != nil {
+				return err
+			}
+			if err := d.raft.Campaign(); err != nil {
+				return err
+			}
+		}
 	}
 	d.wind()
-	return d.advance()
+	if err := d.advance(); err != nil {
+		return err
+	}
+	if !d.leading {
+		d.stand(raft.None) // a whole cluster that starts shall not wait for silence to be noticed
+	}
+	return nil
 }
 
 // wind lets time pass for raft while there is somebody to lose, and only then: a lone node sleeps.

@@ -2,6 +2,7 @@ package quorum
 
 import (
 	"path"
+	"slices"
 	"time"
 
 	"go.etcd.io/raft/v3"
@@ -211,11 +212,17 @@ func (d *driver) lost(node model.BrokerID) {
 		return
 	}
 	_ = d.raft.ForgetLeader() // it only fails in read modes that are not used here
-	if m := d.peers.members[d.id]; m.Learner || !within(d.conf, d.id) {
+	d.stand(leader)
+}
+
+// stand calls an election soon, unless somebody else has been elected by then. It is for when there is good reason to think that nobody
+// leads: where somebody does, the others do not even look up (pre-vote).
+func (d *driver) stand(lost uint64) {
+	if !slices.Contains(d.conf.GetVoters(), d.id) {
 		return
 	}
 	tick := d.q.o.ElectionTick
-	wait := tick/4 + time.Duration(d.peers.rank(d.conf, d.id, leader))*2*tick
+	wait := tick/4 + time.Duration(d.peers.rank(d.conf, d.id, lost))*2*tick
 	term := d.term
 	d.q.o.Clock.AfterFunc(wait, func() {
 		d.call(func() {

@@ -406,6 +406,26 @@ func TestLearnerSurvivesPowerCutsWhileItInstallsSnapshots(t *testing.T) {
 	}
 }
 
+// TestRestartBehindAMembershipChange: a lone voter stands again although its log ends with a change that it has to apply first.
+func TestRestartBehindAMembershipChange(t *testing.T) {
+	fs := vfs.NewMem(1)
+	o := testOptions(fs)
+	n := start(t, o)
+	moved := o.Founders[0]
+	moved.Endpoints = []metadata.Endpoint{{Name: "NODE", Host: "elsewhere", Port: 1}}
+	for range 2 {
+		if _, err := n.Propose(t.Context(), []metadata.Record{moved.record()}); err != nil {
+			t.Fatal(err)
+		}
+		n.stop()
+		n = start(t, o)
+	}
+	if got := n.Members(); len(got) != 1 || got[0].Endpoints[0].Host != "elsewhere" {
+		t.Errorf("members %+v", got)
+	}
+	n.stop()
+}
+
 func contextOf(t *testing.T, d time.Duration) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(t.Context(), d)
 }

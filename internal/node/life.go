@@ -1,0 +1,440 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/klamm/klamm/internal/api"
+	"github.com/klamm/klamm/internal/client"
+	"github.com/klamm/klamm/internal/controller"
+	"github.com/klamm/klamm/internal/metadata"
+	"github.com/klamm/klamm/internal/model"
+	"github.com/klamm/klamm/internal/quorum"
+	"github.com/klamm/klamm/internal/wire"
+)
+
+// The life of a broker in a cluster: it registers with the active controller, tells it that it lives, and asks it for what only it can
+// decide, wherever it is at the moment.
+
+const (
+	// decideTime is how long a request waits for a controller that can decide it.
+	decideTime = 15 * time.Second
+	callTime   = 5 * time.Second
+	askPause   = 20 * time.Millisecond
+	// leaveTime bounds a controlled shutdown.
+	leaveTime = 10 * time.Second
+	// leaveAnswer is how long a broker that stops waits for one answer: without a controller nobody can take over.
+	leaveAnswer = time.Second
+	leavePause  = 20 * time.Millisecond
+	// enterPause is between two questions of a broker that waits to be let in.
+	enterPause = 5 * time.Millisecond
+)
+
+var errNoController = errors.New("no controller is active")
+
+// retriable reports that another try, perhaps with another controller, may succeed, and that the one that failed changed nothing.
+func retriable(err error) bool {
+	return errors.Is(err, errNoController) || errors.Is(err, model.NotController) || errors.Is(err, quorum.ErrNotLeader) ||
+		errors.Is(err, client.ErrUnreachable) || errors.Is(err, quorum.ErrChanging)
+}
+
+// repeatable also takes errors that leave open what happened, for requests that may be carried out twice.
+func repeatable(err error) bool {
+	return retriable(err) || errors.Is(err, client.ErrBroken) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// decide has something decided by the active controller: by here on this node, by there on another. It tries until the error is none that
+// another try could mend, or ctx ends.
+func (n *Node) decide(ctx context.Context, again func(error) bool, here func(context.Context) error, there func(context.Context, *client.Peer) error) error {
+	for {
+		err := n.decideOnce(ctx, here, there)
+		if err == nil || !again(err) || !n.sleep(ctx, askPause) {
+			return err
+		}
+	}
+}
+
+func (n *Node) decideOnce(ctx context.Context, here func(context.Context) error, there func(context.Context, *client.Peer) error) error {
+	switch leader := n.quorum.Leader(); leader {
+	case n.me:
+		return here(ctx)
+	case model.NoBroker:
+		return errNoController
+	default:
+		addr := n.addressOfNode(leader)
+		if addr == "" {
+			return errNoController
+		}
+		ctx, cancel := context.WithTimeout(ctx, callTime)
+		defer cancel()
+		return there(ctx, n.links.calls.Peer(addr))
+	}
+}
+
+// remoteError is what another node's error code and message say.
+func remoteError(code model.ErrorCode, message *string) error {
+	if code == model.None {
+		return nil
+	}
+	if message == nil {
+		return controller.Outcome{Code: code}
+	}
+	return fmt.Errorf("%w: %s", code.Err(), *message)
+}
+
+// alone reports that no other node belongs to the cluster.
+func (n *Node) alone() bool { return len(n.quorum.Members()) < 2 }
+
+// registration introduces this process.
+func (n *Node) registration() controller.Registration {
+	r := controller.Registration{
+		ClusterID: n.identity.cluster, ID: n.me, Incarnation: n.incarnation, Features: metadata.SupportedFeatures(), PreviousEpoch: -1,
+		Fenced: !n.alone(),
+	}
+	for _, b := range n.edges.listeners {
+		r.Endpoints = append(r.Endpoints, n.endpoint(b))
+	}
+	for i, d := range n.dirs.list {
+		r.Dirs = append(r.Dirs, d.Identity().DirectoryID)
+		if e := d.CleanShutdownEpoch(); i == 0 || e < r.PreviousEpoch {
+			r.PreviousEpoch = e
+		}
+	}
+	if rack := n.static.String("broker.rack"); rack != "" {
+		r.Rack = &rack
+	}
+	return r
+}
+
+// register announces this process to the controller. In a cluster of one that makes it lead its partitions; elsewhere it has to catch up
+// first.
+func (n *Node) register(ctx context.Context) error {
+	r := n.registration()
+	var epoch model.BrokerEpoch
+	waited := false
+	err := n.decide(ctx, func(err error) bool {
+		duplicate := errors.Is(err, model.DuplicateBrokerRegistration)
+		if duplicate && !waited {
+			waited = true
+			n.log.Warn("another process is registered as this node; waiting for its session to end", "node", n.me, "err", err)
+		}
+		return duplicate || repeatable(err)
+	}, func(ctx context.Context) (err error) {
+		epoch, err = n.controller.RegisterBroker(ctx, r)
+		return err
+	}, func(ctx context.Context, p *client.Peer) (err error) {
+		epoch, err = registerAt(ctx, p, &r)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("registering with the controller: %w", err)
+	}
+	n.epoch.Store(int64(epoch))
+	return nil
+}
+
+func registerAt(ctx context.Context, p *client.Peer, r *controller.Registration) (model.BrokerEpoch, error) {
+	q := wire.RegisterBrokerRequest{
+		ClusterID: r.ClusterID, BrokerID: int32(r.ID), IncarnationID: r.Incarnation, Rack: r.Rack, LogDirs: r.Dirs, PreviousEpoch: int64(r.PreviousEpoch),
+	}
+	for _, e := range r.Endpoints {
+		q.Endpoints = append(q.Endpoints, wire.RegisterBrokerRequestEndpoint{Name: e.Name, Host: e.Host, Port: e.Port, SecurityProtocol: e.SecurityProtocol})
+	}
+	for _, f := range r.Features {
+		q.Features = append(q.Features, wire.RegisterBrokerRequestFeature{Name: f.Name, MinSupportedLevel: f.Min, MaxSupportedLevel: f.Max})
+	}
+	var resp wire.RegisterBrokerResponse
+	if err := p.Call(ctx, &q, 0, &resp); err != nil {
+		return 0, err
+	}
+	return model.BrokerEpoch(resp.BrokerEpoch), remoteError(resp.ErrorCode, resp.ErrorMessage)
+}
+
+// beat sends one heartbeat.
+func (n *Node) beat(ctx context.Context, wantShutdown bool) (reply controller.HeartbeatReply, err error) {
+	h := controller.Heartbeat{ID: n.me, Epoch: n.brokerEpoch(), Offset: n.image.Load().Offset, WantShutdown: wantShutdown}
+	err = n.decide(ctx, repeatable, func(ctx context.Context) (err error) {
+		reply, err = n.controller.Heartbeat(ctx, h)
+		return err
+	}, func(ctx context.Context, p *client.Peer) error {
+		q := wire.BrokerHeartbeatRequest{BrokerID: int32(h.ID), BrokerEpoch: int64(h.Epoch), MetadataOffset: int64(h.Offset), WantShutdown: h.WantShutdown}
+		var resp wire.BrokerHeartbeatResponse
+		if err := p.Call(ctx, &q, 0, &resp); err != nil {
+			return err
+		}
+		reply = controller.HeartbeatReply{Fenced: resp.Fenced, CaughtUp: resp.CaughtUp, MayStopNow: resp.MayStopNow}
+		return remoteError(resp.ErrorCode, nil)
+	})
+	return reply, err
+}
+
+// enter waits until the controller lets this broker take part.
+func (n *Node) enter(ctx context.Context) error {
+	for !n.takesPart() {
+		if _, err := n.beat(ctx, false); err != nil && ctx.Err() != nil {
+			return fmt.Errorf("waiting to be let in by the controller: %w", err)
+		}
+		if !n.sleep(ctx, enterPause) {
+			return fmt.Errorf("waiting to be let in by the controller: %w", ctx.Err())
+		}
+	}
+	return nil
+}
+
+// takesPart reports that this process is registered and not fenced, as far as it knows.
+func (n *Node) takesPart() bool {
+	b := n.image.Load().Broker(n.me)
+	return b != nil && b.Incarnation == n.incarnation && !b.Fenced
+}
+
+// live sends heartbeats until the node stops, and registers again when the controller does not know this process any more.
+func (n *Node) live() {
+	every := n.static.Duration("broker.heartbeat.interval.ms")
+	ctx, cancel := context.WithCancel(n.links.ctx)
+	defer cancel()
+	n.spawn(func() {
+		select {
+		case <-n.links.heartbeat:
+			cancel()
+		case <-ctx.Done():
+		}
+	})
+	for n.sleep(ctx, every) {
+		if n.alone() {
+			continue
+		}
+		err := n.stayIn(ctx)
+		if err != nil && ctx.Err() == nil {
+			n.log.Warn("heartbeat failed", "err", err)
+		}
+	}
+}
+
+func (n *Node) stayIn(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, n.static.Duration("broker.session.timeout.ms"))
+	defer cancel()
+	reply, err := n.beat(ctx, false)
+	if errors.Is(err, model.StaleBrokerEpoch) || errors.Is(err, model.BrokerIDNotRegistered) {
+		if err = n.register(ctx); err == nil {
+			err = n.enter(ctx)
+		}
+		return err
+	}
+	if err == nil && reply.Fenced {
+		return n.enter(ctx)
+	}
+	return err
+}
+
+// leave hands leadership over before a stop: first of partitions, then of the metadata log.
+func (n *Node) leave() {
+	ctx, cancel := context.WithTimeout(context.Background(), leaveTime)
+	defer cancel()
+	close(n.links.heartbeat)
+	if n.alone() {
+		return
+	}
+	if n.static.Bool("controlled.shutdown.enable") && n.takesPart() {
+		n.handOver(ctx)
+	}
+	n.quorum.Transfer(ctx)
+}
+
+func (n *Node) handOver(ctx context.Context) {
+	begin := n.clock.Now()
+	for {
+		one, cancel := context.WithTimeout(ctx, leaveAnswer)
+		reply, err := n.beat(one, true)
+		cancel()
+		switch {
+		case err == nil && reply.MayStopNow:
+			n.log.Info("leadership handed over", "took", n.clock.Now().Sub(begin))
+			return
+		case err != nil:
+			n.log.Warn("leadership could not be handed over", "err", err)
+			return
+		}
+		if !n.sleep(ctx, leavePause) {
+			return
+		}
+	}
+}
+
+// allocateProducerIDs gets a block of ids from the controller.
+func (n *Node) allocateProducerIDs(ctx context.Context) (block controller.ProducerIDBlock, err error) {
+	ctx, cancel := context.WithTimeout(ctx, decideTime)
+	defer cancel()
+	err = n.decide(ctx, repeatable, func(ctx context.Context) (err error) {
+		block, err = n.controller.AllocateProducerIDs(ctx, n.me, n.brokerEpoch())
+		return err
+	}, func(ctx context.Context, p *client.Peer) error {
+		var resp wire.AllocateProducerIDsResponse
+		if err := p.Call(ctx, &wire.AllocateProducerIDsRequest{BrokerID: int32(n.me), BrokerEpoch: int64(n.brokerEpoch())}, 0, &resp); err != nil {
+			return err
+		}
+		block = controller.ProducerIDBlock{First: model.ProducerID(resp.First), Count: int(resp.Count)}
+		return remoteError(resp.ErrorCode, nil)
+	})
+	return block, err
+}
+
+// Join implements peer.Node.
+func (p nodePort) Join(ctx context.Context, q *wire.JoinRequest) wire.JoinResponse {
+	n := p.n
+	ctx, cancel := context.WithTimeout(ctx, decideTime)
+	defer cancel()
+	resp := wire.NewJoinResponse()
+	err := n.decide(ctx, repeatable, func(ctx context.Context) error {
+		endpoint, err := nodeEndpoint(q.Address)
+		if err != nil {
+			return fmt.Errorf("%w: %w", model.InvalidRequest.Err(), err)
+		}
+		id, err := n.controller.Join(ctx, controller.Join{DirectoryID: q.DirectoryID, ID: model.BrokerID(q.NodeID), Endpoints: []metadata.Endpoint{endpoint}})
+		resp.NodeID = int32(id)
+		return err
+	}, func(ctx context.Context, p *client.Peer) error {
+		if err := p.Call(ctx, q, 0, &resp); err != nil {
+			return err
+		}
+		return remoteError(resp.ErrorCode, resp.ErrorMessage)
+	})
+	if err != nil {
+		text := err.Error()
+		return wire.JoinResponse{ErrorCode: n.codeOf(err), ErrorMessage: &text, NodeID: -1}
+	}
+	resp.ClusterID, resp.Members = n.identity.cluster, nil
+	for _, m := range n.quorum.Members() {
+		resp.Members = append(resp.Members, wire.JoinResponseMember{
+			NodeID: int32(m.NodeID), DirectoryID: m.DirectoryID, Address: n.addressOfNode(m.NodeID), Voter: !m.Learner,
+		})
+	}
+	return resp
+}
+
+// codeOf is what another node is told of an error.
+func (n *Node) codeOf(err error) model.ErrorCode {
+	var code model.ErrorCode
+	switch {
+	case err == nil:
+		return model.None
+	case errors.As(err, &code):
+		return code
+	case errors.Is(err, quorum.ErrNotLeader), errors.Is(err, quorum.ErrClosed), errors.Is(err, errNoController):
+		return model.NotController
+	}
+	return model.RequestTimedOut
+}
+
+// remote lets api reach the active controller.
+type remote struct{ n *Node }
+
+// Here implements api.Remote.
+func (r remote) Here() bool { return r.n.alone() || r.n.quorum.Leads() }
+
+// Forward implements api.Remote.
+func (r remote) Forward(ctx context.Context, q *wire.ForwardRequest) (body []byte, err error) {
+	n := r.n
+	ctx, cancel := context.WithTimeout(ctx, decideTime)
+	defer cancel()
+	var resp wire.ForwardResponse
+	err = n.decide(ctx, retriable, func(context.Context) error { return api.ErrHere }, func(_ context.Context, p *client.Peer) error {
+		// A request may take its own time, not only that of a call.
+		if err := p.Call(ctx, q, 0, &resp); err != nil {
+			return err
+		}
+		return remoteError(resp.ErrorCode, nil)
+	})
+	if err != nil {
+		return nil, err
+	}
+	// What the client was told about it finds here, too.
+	for n.image.Load().Offset < model.Offset(resp.MetadataOffset) && n.sleep(ctx, time.Millisecond) {
+	}
+	return resp.Body, nil
+}
+
+// announce writes this node's address down where it changed.
+func (n *Node) announce(ctx context.Context) error {
+	if n.links.self == "" {
+		return nil
+	}
+	for _, m := range n.quorum.Members() {
+		if m.NodeID == n.me && addressOf(m.Endpoints) == n.links.self {
+			return nil
+		}
+	}
+	q := wire.JoinRequest{DirectoryID: n.dirs.list[0].Identity().DirectoryID, Address: n.links.self, NodeID: int32(n.me)}
+	resp := nodePort{n}.Join(ctx, &q)
+	return remoteError(resp.ErrorCode, resp.ErrorMessage)
+}
+
+// tendEvery is how often the leader looks whether a learner has caught up.
+const tendEvery = 100 * time.Millisecond
+
+// tendQuorum lets the voters grow to klamm.controllers while this node leads.
+func (n *Node) tendQuorum() {
+	for {
+		select {
+		case <-n.links.tend:
+		case <-n.links.ctx.Done():
+			return
+		}
+		for n.quorum.Leads() && n.growing() {
+			if ready := n.promotable(); len(ready) > 0 {
+				ctx, cancel := context.WithTimeout(n.links.ctx, callTime)
+				if err := n.controller.PromoteLearners(ctx, ready); err != nil && !retriable(err) {
+					n.log.Warn("metadata quorum cannot grow", "err", err)
+				}
+				cancel()
+			}
+			if !n.sleep(n.links.ctx, tendEvery) {
+				return
+			}
+		}
+	}
+}
+
+func (n *Node) growing() bool {
+	st := n.quorum.Status()
+	return len(st.Learners) >= n.wanted(len(st.Voters)) && n.wanted(len(st.Voters)) > 0
+}
+
+// wanted is how many voters have to come at once, so that their number is odd: two can do nothing that one could not, and each of them
+// would stop the other.
+func (n *Node) wanted(voters int) int {
+	switch target := n.static.Int("klamm.controllers"); {
+	case voters%2 == 0 && voters < target:
+		return 1
+	case voters+2 <= target:
+		return 2
+	}
+	return 0
+}
+
+// promotable are the learners that shall become voters now: the first by node id that have everything, if there are enough of them.
+func (n *Node) promotable() []model.UUID {
+	st := n.quorum.Status()
+	now := n.clock.Now()
+	var ready []model.UUID
+	slices.SortFunc(st.Learners, func(a, b quorum.Replica) int { return int(a.NodeID - b.NodeID) })
+	for i := range st.Learners {
+		if l := &st.Learners[i]; l.End >= st.Commit && now.Sub(l.LastFetch) < time.Second {
+			ready = append(ready, l.DirectoryID)
+		}
+	}
+	want := n.wanted(len(st.Voters))
+	if len(ready) < want {
+		return nil
+	}
+	return ready[:want]
+}
+
+func (n *Node) tendSoon() {
+	select {
+	case n.links.tend <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,155 @@
+package klammtest_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/klamm/klamm/klammtest"
+)
+
+// patience bounds a test of a cluster.
+const patience = 60 * time.Second
+
+func clusterClient(t *testing.T, c *klammtest.Cluster, opts ...kgo.Opt) *kgo.Client {
+	t.Helper()
+	cl, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(c.Addrs()...), kgo.MetadataMinAge(20 * time.Millisecond),
+		kgo.RetryBackoffFn(func(int) time.Duration { return 20 * time.Millisecond })}, opts...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cl.Close)
+	return cl
+}
+
+// eventually waits until ok says yes.
+func eventually(ctx context.Context, t *testing.T, what string, ok func() error) {
+	t.Helper()
+	for {
+		err := ok()
+		if err == nil {
+			return
+		}
+		if ctx.Err() != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		time.Sleep(5 * time.Millisecond) // asks again; orders nothing
+	}
+}
+
+// TestThreeBrokersFormACluster: every broker knows all, and is a door to the controller.
+func TestThreeBrokersFormACluster(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	begin := time.Now()
+	c := klammtest.NewCluster(t)
+	t.Logf("formed in %v", time.Since(begin))
+	id := ""
+	for i, b := range c.Brokers {
+		cl, err := kgo.NewClient(kgo.SeedBrokers(b.Addr()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		adm := kadm.NewClient(cl)
+		topic := fmt.Sprintf("by-%d", i)
+		if _, err := adm.CreateTopic(ctx, 3, 3, nil, topic); err != nil {
+			t.Fatalf("broker %d: %v", i+1, err)
+		}
+		var m kadm.Metadata
+		eventually(ctx, t, "topic and brokers", func() (err error) {
+			m, err = adm.Metadata(ctx, topic)
+			if err == nil && (len(m.Brokers) != 3 || m.Topics[topic].Err != nil || len(m.Topics[topic].Partitions) != 3) {
+				err = fmt.Errorf("%+v", m)
+			}
+			return err
+		})
+		if id == "" {
+			id = m.Cluster
+		}
+		if m.Cluster != id {
+			t.Fatalf("broker %d is in cluster %s, not %s", i+1, m.Cluster, id)
+		}
+		cl.Close()
+	}
+}
+
+// TestClusterSurvivesTheLossOfAnyBroker, the leader of the metadata log among them, and takes it back.
+func TestClusterSurvivesTheLossOfAnyBroker(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	c := klammtest.NewCluster(t)
+	adm := kadm.NewClient(clusterClient(t, c))
+	for i, b := range c.Brokers {
+		begin := time.Now()
+		b.Kill()
+		t.Logf("broker %d is dead after %v", i+1, time.Since(begin))
+		eventually(ctx, t, "topic after a loss", func() error {
+			_, err := adm.CreateTopic(ctx, 1, 1, nil, fmt.Sprintf("without-%d", i))
+			return err
+		})
+		t.Logf("without broker %d: topic created after %v", i+1, time.Since(begin))
+		begin = time.Now()
+		c.Start()
+		t.Logf("broker %d is back after %v", i+1, time.Since(begin))
+	}
+	c.Stop()
+	c.Start()
+	eventually(ctx, t, "topics after a restart of all", func() error {
+		topics, err := adm.ListTopics(ctx)
+		if err == nil && len(topics) != 3 {
+			err = fmt.Errorf("%d topics", len(topics))
+		}
+		return err
+	})
+}
+
+// TestALoneBrokerGrows: others join it, and the voters of the metadata become three by themselves.
+func TestALoneBrokerGrows(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	c := klammtest.NewCluster(t, klammtest.Brokers(1))
+	cl := clusterClient(t, c)
+	adm := kadm.NewClient(cl)
+	if _, err := adm.CreateTopic(ctx, 1, 1, nil, "before"); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		c.Join()
+	}
+	eventually(ctx, t, "voters", func() error {
+		req := kmsg.NewDescribeQuorumRequest()
+		rt := kmsg.NewDescribeQuorumRequestTopic()
+		rt.Topic, rt.Partitions = "__cluster_metadata", []kmsg.DescribeQuorumRequestTopicPartition{{}}
+		req.Topics = append(req.Topics, rt)
+		q, err := req.RequestWith(ctx, cl)
+		return quorumOf(q, err, 3, 1)
+	})
+	if m, err := adm.Metadata(ctx); err != nil || len(m.Brokers) != 4 {
+		t.Fatalf("%d brokers: %v", len(m.Brokers), err)
+	}
+	if _, err := adm.CreateTopic(ctx, 4, 4, nil, "after"); err != nil {
+		t.Fatal(err)
+	}
+	c.Brokers[0].Kill()
+	eventually(ctx, t, "topic without the first broker", func() error {
+		_, err := adm.CreateTopic(ctx, 1, 3, nil, "later")
+		return err
+	})
+}
+
+// quorumOf checks how many voters and observers the metadata quorum has.
+func quorumOf(q *kmsg.DescribeQuorumResponse, err error, voters, observers int) error {
+	if err != nil {
+		return err
+	}
+	p := q.Topics[0].Partitions[0]
+	if len(p.CurrentVoters) != voters || len(p.Observers) != observers {
+		return fmt.Errorf("%d voters, %d observers", len(p.CurrentVoters), len(p.Observers))
+	}
+	return nil
+}
