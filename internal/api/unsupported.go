@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"reflect"
 
 	"github.com/klamm/klamm/internal/model"
@@ -43,6 +44,10 @@ func refusalOf(key wire.Key, version int16) wire.Response {
 	if !f.IsValid() || f.Type() != reflect.TypeFor[model.ErrorCode]() {
 		return nil
 	}
+	silent := m.Append(nil, version)
 	f.Set(reflect.ValueOf(model.UnsupportedVersion))
+	if bytes.Equal(m.Append(nil, version), silent) {
+		return nil // older versions may lack the field: an answer without it would say that all is well
+	}
 	return m
 }
