@@ -22,7 +22,7 @@ type settings struct {
 
 // The same history under many settings of segments, indexes, compression, restarts and compaction reads the same.
 func TestHistoriesReadTheSameUnderAllSettings(t *testing.T) {
-	for seed := range seeds(t, 4) {
+	for seed := range seeds(t, 2) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			var want, wantValues string
 			for _, s := range allSettings(rand.New(rand.NewPCG(seed, 1))) {
