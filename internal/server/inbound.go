@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/klamm/klamm/internal/wire"
 )
@@ -70,8 +71,8 @@ func (c *Conn) fill() error {
 			continue
 		}
 		if err != nil {
-			if errors.Is(err, os.ErrDeadlineExceeded) && c.isDraining() {
-				return errDraining
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				return c.nudged()
 			}
 			return err
 		}
@@ -80,6 +81,19 @@ func (c *Conn) fill() error {
 		c.s.stats.BytesIn.Add(int64(n))
 		return nil
 	}
+}
+
+// nudged tells why a deadline woke the reader.
+func (c *Conn) nudged() error {
+	if !c.isDraining() {
+		// An error says that the connection is closed, which the next read will say too.
+		_ = c.nc.SetReadDeadline(time.Time{})
+	}
+	// Draining sets its mark before its deadline: one that was just taken back is seen here.
+	if c.isDraining() {
+		return errDraining
+	}
+	return errSlim
 }
 
 func (c *Conn) isDraining() bool {
@@ -260,6 +274,7 @@ func (c *Conn) serve(frame []byte) error {
 		return err
 	}
 	c.s.stats.Requests.Add(1)
+	c.grown.Store(true)
 	c.s.o.Handler.Serve(c, &c.req)
 	c.settled()
 	return nil

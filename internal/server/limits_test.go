@@ -149,6 +149,30 @@ func TestIdleConnectionsAreClosed(t *testing.T) {
 	eventually(t, "counted", func() bool { return s.Stats().ClosedIdle.Load() == 1 && s.Stats().Open.Load() == 1 })
 }
 
+func TestQuietConnectionsStartOverAndGoOn(t *testing.T) {
+	s := start(t, Limits{}, handlerFunc(echo))
+	c := s.dial()
+	for range 3 {
+		c.send(frame(keyMetadata, 1, nil))
+		c.wantCorrelations(1)
+		eventually(t, "the reader is parked", func() bool { return s.Stats().Replies.Load() > 0 })
+		s.clock.Advance(10 * time.Second)
+		// Half a frame arrives around the change of readers.
+		f := frame(keyMetadata, 2, []byte("klamm"))
+		c.send(f[:9])
+		s.clock.Advance(10 * time.Second)
+		c.send(f[9:])
+		c.wantCorrelations(2)
+	}
+	c.send(frame(keyMetadata, 3, nil))
+	c.wantCorrelations(3)
+	s.clock.Advance(10 * time.Second)
+	if err := s.Drain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c.wantClosed()
+}
+
 func TestWaitingForAnAnswerIsNotIdle(t *testing.T) {
 	open := make(chan *Reply, 1)
 	s := start(t, Limits{Idle: time.Minute}, handlerFunc(func(_ *Conn, r *Request) { open <- r.Reply }))

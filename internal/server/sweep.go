@@ -33,6 +33,8 @@ func (s *Server) sweep() {
 		conns[i] = nil
 		if cause := c.overdue(now); cause != nil {
 			c.close(cause)
+		} else {
+			c.slim(now)
 		}
 	}
 	s.mu.Lock()
