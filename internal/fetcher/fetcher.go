@@ -24,6 +24,8 @@ type Options struct {
 	Call   Caller
 	Clock  clock.Clock
 	Logger *slog.Logger
+	// Taking is the throttle of this node as a follower; may be nil.
+	Taking *replication.Throttle
 
 	MaxWait        time.Duration // replica.fetch.wait.max.ms; 0 means 500 ms
 	MinBytes       int           // replica.fetch.min.bytes; 0 means 1

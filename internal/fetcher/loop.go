@@ -164,11 +164,15 @@ func (l *loop) collectOnce() (again time.Duration) {
 		// Before this process is registered no leader can tell it from the one before, which may have had more.
 		return min(again, untilRegistered)
 	}
-	now := l.f.o.Clock.Now()
+	now, held := l.f.o.Clock.Now(), l.f.o.Taking.Wait()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for id, fp := range l.mu.parts {
-		if left := fp.until.Sub(now); left > 0 {
+		left := fp.until.Sub(now)
+		if held > 0 && fp.p.CountsTaken() {
+			left = max(left, held)
+		}
+		if left > 0 {
 			again = min(again, left)
 			continue
 		}
@@ -268,6 +272,9 @@ func (l *loop) take(id model.TopicIDPartition, r *wire.FetchResponseTopicPartiti
 		})
 		if err == nil && len(r.Records) > 0 {
 			l.synced.expect(fp.p)
+			if fp.p.CountsTaken() {
+				l.f.o.Taking.Took(len(r.Records))
+			}
 		}
 	}
 	l.note(id, fp, err)

@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -39,6 +40,7 @@ type Options struct {
 	Clock   clock.Clock
 	Config  Config
 	ISR     ISRProposer // may be nil while every partition has one replica
+	Sending *Throttle   // of this node as a leader; may be nil
 }
 
 // Partition is this node's replica of one partition.
@@ -49,6 +51,10 @@ type Partition struct {
 	clock clock.Clock
 	isr   ISRProposer
 	stats Stats
+	me    model.BrokerID
+
+	sending   *Throttle
+	throttled atomic.Pointer[Throttled]
 
 	rules atomic.Pointer[batch.Rules]
 	// What readers need without a lock: who leads, how far they may read, and why nothing works any more.
@@ -79,6 +85,8 @@ type view struct {
 	partitionEpoch model.PartitionEpoch
 }
 
+func (v *view) inSync(id model.BrokerID) bool { return slices.Contains(v.isr, id) }
+
 // Stats count what passed through a partition. All fields may be read at any time.
 type Stats struct {
 	BatchesIn, RecordsIn, BytesIn  atomic.Int64
@@ -89,7 +97,7 @@ type Stats struct {
 
 // New makes the replica that keeps its records in o.Log. It serves nothing before BecomeLeader or BecomeFollower.
 func New(o Options) *Partition {
-	p := &Partition{tp: o.TP, id: o.TopicID, log: o.Log, clock: o.Clock, isr: o.ISR}
+	p := &Partition{tp: o.TP, id: o.TopicID, log: o.Log, clock: o.Clock, isr: o.ISR, me: o.Me, sending: o.Sending}
 	p.mu.state = state{me: o.Me, leader: model.NoBroker, epoch: model.NoLeaderEpoch, partitionEpoch: -1}
 	p.mu.hw = o.Log.HighWatermark()
 	p.mu.logMoved(o.Log.Start(), o.Log.End(), o.Log.DurableEnd())

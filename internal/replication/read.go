@@ -78,13 +78,16 @@ func (p *Partition) Read(r *Read) (ReadResult, error) {
 			return res, err
 		}
 	}
-	if r.Offset >= res.Limit || r.MaxBytes <= 0 && !r.MinOne {
+	if r.Offset >= res.Limit || r.MaxBytes <= 0 && !r.MinOne || r.ReplicaID >= 0 && p.heldBack(r) {
 		return res, nil
 	}
 	if err := p.readLog(r, &res); err != nil {
 		return res, err
 	}
 	p.stats.BytesOut.Add(res.Slice.Len)
+	if r.ReplicaID >= 0 && p.countsSent(r) {
+		p.sending.Took(int(res.Slice.Len))
+	}
 	return res, nil
 }
 
