@@ -222,11 +222,19 @@ func (p *cleaning) batch(out *cleaned, h *batch.Header, b []byte, last bool) err
 	if h.BaseOffset >= p.keys.end {
 		return out.add(h, b)
 	}
-	kept, tombstones, err := p.choose(h, b, aborted)
+	v, err := p.choose(h, b, aborted)
 	if err != nil {
 		return err
 	}
-	return p.put(out, h, b, kept, stay, tombstones)
+	v.stay = stay
+	return p.put(out, h, b, v)
+}
+
+// verdict is what becomes of a batch. p.keep says which of its records stay.
+type verdict struct {
+	kept int  // number of them
+	stay bool // the header stays in any case
+	toGo bool // what stays is to go when delete.retention.ms have passed
 }
 
 // marker writes a transaction marker, unless nobody needs it: there is no batch of its transaction any more, and readers that were in the middle
@@ -245,17 +253,17 @@ func (p *cleaning) marker(out *cleaned, h *batch.Header, b []byte, stay bool) er
 		kept = 0
 	}
 	p.keep = append(p.keep[:0], slices.Repeat([]bool{kept > 0}, int(h.Count))...)
-	return p.put(out, h, b, kept, stay, !needed)
+	return p.put(out, h, b, verdict{kept: kept, stay: stay, toGo: !needed})
 }
 
-// choose decides which records of a data batch stay, counts them, and reports whether tombstones are among them.
-func (p *cleaning) choose(h *batch.Header, b []byte, aborted bool) (kept int, tombstones bool, err error) {
+// choose decides which records of a data batch stay.
+func (p *cleaning) choose(h *batch.Header, b []byte, aborted bool) (v verdict, err error) {
 	p.keep = p.keep[:0]
 	horizon := h.DeleteHorizonMs()
 	tombstonesMayGo := horizon != batch.NoDeleteHorizon && horizon <= p.now
 	for r, err := range batch.Records(b, batch.Limits{}) {
 		if err != nil {
-			return 0, false, errors.Join(ErrCorrupt, err)
+			return v, errors.Join(ErrCorrupt, err)
 		}
 		stays := false
 		switch {
@@ -269,23 +277,23 @@ func (p *cleaning) choose(h *batch.Header, b []byte, aborted bool) (kept int, to
 		}
 		p.keep = append(p.keep, stays)
 		if stays {
-			kept++
-			tombstones = tombstones || r.Value == nil
+			v.kept++
+			v.toGo = v.toGo || r.Value == nil // a tombstone
 		}
 	}
-	return kept, tombstones, nil
+	return v, nil
 }
 
-// put writes the records of a batch that p.keep names: kept of them, with something among them that is to go one day.
-func (p *cleaning) put(out *cleaned, h *batch.Header, b []byte, kept int, stay, toGo bool) error {
+// put writes what stays of a batch.
+func (p *cleaning) put(out *cleaned, h *batch.Header, b []byte, v verdict) error {
 	horizon := int64(batch.NoDeleteHorizon)
-	if toGo && kept > 0 && h.DeleteHorizonMs() == batch.NoDeleteHorizon {
+	if v.toGo && v.kept > 0 && h.DeleteHorizonMs() == batch.NoDeleteHorizon {
 		horizon = p.now + min(p.cfg.Compaction.TombstoneRetention.Milliseconds(), math.MaxInt64-p.now)
 	}
 	switch {
-	case kept == int(h.Count) && horizon == batch.NoDeleteHorizon && (kept > 0 || stay):
+	case v.kept == int(h.Count) && horizon == batch.NoDeleteHorizon && (v.kept > 0 || v.stay):
 		return out.add(h, b)
-	case kept == 0 && !stay:
+	case v.kept == 0 && !v.stay:
 		out.changed = true
 		return nil
 	}
