@@ -1,4 +1,4 @@
-# Everything CI does is a target here. FUZZTIME, SECONDS and COUNT may be set on the command line.
+# Everything CI does is a target here. FUZZTIME, BENCHFLAGS and LINT may be set on the command line, CHAOS_KILLS in the environment.
 GO        ?= go
 BIN       := bin/klamm
 FUZZTIME  ?= 10s
