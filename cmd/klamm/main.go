@@ -21,7 +21,7 @@ func main() {
 		Version: version,
 		Server: func(ctx context.Context, o cli.ServerOptions) error {
 			return node.Run(ctx, node.Flags{
-				Config: o.Config, Data: o.Data, Listen: o.Listen, NodeListen: o.NodeListen, HTTPListen: o.HTTPListen, Set: o.Set,
+				Config: o.Config, Data: o.Data, Listen: o.Listen, NodeListen: o.NodeListen, HTTPListen: o.HTTPListen, Join: o.Join, Set: o.Set,
 				Environ: os.Environ(), Version: version, Stdout: os.Stdout, Stderr: os.Stderr,
 			})
 		},

@@ -26,6 +26,7 @@ type Env struct {
 // ServerOptions are what `klamm server` was told. Empty fields leave it to the configuration.
 type ServerOptions struct {
 	Config, Data, Listen, NodeListen, HTTPListen string
+	Join                                         string   // addresses of nodes, comma-separated
 	Set                                          []string // -X key=value
 }
 

@@ -11,8 +11,9 @@ func (a *app) serverCommand() *cobra.Command {
 		Short: "run a broker; without flags a working node on 9092, data in ./data",
 		Long: "Run a broker until SIGTERM or Ctrl-C. Every key of docs/configuration.md may come from --config, from KAFKA_* and KLAMM_*\n" +
 			"variables, or from -X; the flags here are shorthand for the most used ones.",
-		Example: "  klamm server\n  klamm server --data /var/lib/klamm --listen 0.0.0.0:9092\n  klamm server --config server.properties -X num.partitions=3",
-		Args:    cobra.NoArgs,
+		Example: "  klamm server\n  klamm server --data /var/lib/klamm --listen 0.0.0.0:9092\n  klamm server --config server.properties -X num.partitions=3\n" +
+			"  klamm server --node-listen 10.0.0.1:9093 --join 10.0.0.1:9093,10.0.0.2:9093,10.0.0.3:9093",
+		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			o.Set = a.flags.set
 			for flag, field := range map[string]*string{"config": &o.Config, "data": &o.Data, "listen": &o.Listen} {
@@ -28,6 +29,7 @@ func (a *app) serverCommand() *cobra.Command {
 	f.StringVar(&o.Data, "data", "", "data directory (KLAMM_DATA; default ./data)")
 	f.StringVar(&o.Listen, "listen", "", "host:port for Kafka clients, port 0 for any (KLAMM_LISTEN; default 127.0.0.1:9092)")
 	f.StringVar(&o.NodeListen, "node-listen", "", "host:port for other nodes (default 127.0.0.1:9093)")
+	f.StringVar(&o.Join, "join", "", "host:port,... of nodes: found a cluster with them when this node is among them, else join theirs")
 	f.StringVar(&o.HTTPListen, "http-listen", "", "host:port for health, metrics and admin API (default 127.0.0.1:9094)")
 	return c
 }

@@ -131,6 +131,7 @@ func (c *Controller) lead(term int32) {
 		},
 		settle: func(error) {},
 	})
+	c.sessions.fenceGone(c.o.Log.Image())
 	c.resume()
 }
 

@@ -110,13 +110,16 @@ func removeMember(img *metadata.Image, id model.BrokerID) ([]metadata.Record, Ou
 }
 
 // Gone says that a broker's process is dead: its connections ended and it takes no new ones. It is fenced without waiting for the end of its
-// session; it comes back by registering.
+// session; it comes back by registering. A controller that is not active remembers it: the process that died may have been the active one.
 func (c *Controller) Gone(id model.BrokerID) {
 	c.inbox.push(func() {
-		if !c.leading || id == c.o.Me {
+		b := c.o.Log.Image().Broker(id)
+		if b == nil || id == c.o.Me {
 			return
 		}
-		delete(c.sessions.last, id)
-		c.fenceSilent(id, "its process is gone")
+		c.sessions.gone[id] = b.Epoch
+		if c.leading {
+			c.sessions.fenceGone(c.o.Log.Image())
+		}
 	})
 }

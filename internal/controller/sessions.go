@@ -17,11 +17,13 @@ type sessions struct {
 	last map[model.BrokerID]time.Time
 	// heard are those who were heard of in this term: only of them is it known that they live.
 	heard map[model.BrokerID]bool
+	gone  map[model.BrokerID]model.BrokerEpoch // processes that are known to be dead
 	next  clock.Timer
 }
 
 func (s *sessions) init(c *Controller) {
 	s.c, s.last, s.heard = c, map[model.BrokerID]time.Time{}, map[model.BrokerID]bool{}
+	s.gone = map[model.BrokerID]model.BrokerEpoch{}
 }
 
 // restart begins a term: every broker that takes part was heard of just now.
@@ -32,6 +34,17 @@ func (s *sessions) restart(img *metadata.Image) {
 			s.begin(b.ID)
 		}
 	}
+}
+
+// fenceGone fences the processes that are known to be dead. One that has registered since is another process.
+func (s *sessions) fenceGone(img *metadata.Image) {
+	for id, epoch := range s.gone {
+		if b := img.Broker(id); b != nil && b.Epoch == epoch && !b.Fenced {
+			delete(s.last, id)
+			s.c.fenceSilent(id, "its process is gone")
+		}
+	}
+	clear(s.gone)
 }
 
 func (s *sessions) stop() {

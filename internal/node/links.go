@@ -304,7 +304,9 @@ type sender struct {
 	n      *Node
 	to     model.BrokerID
 	signal chan struct{}
-	mu     struct {
+	// refused says that the last connection was: it belongs to the goroutine.
+	refused bool
+	mu      struct {
 		sync.Mutex
 		queue [][]byte
 	}
@@ -351,16 +353,31 @@ func (s *sender) run() {
 		msgs := s.mu.queue
 		s.mu.queue = nil
 		s.mu.Unlock()
-		if err := s.carry(msgs); err != nil && s.n.links.ctx.Err() == nil {
+		err := s.carry(msgs)
+		if err == nil {
+			s.refused = false
+		} else if s.n.links.ctx.Err() == nil {
 			s.n.log.Debug("raft messages lost", "to", s.to, "err", err)
 			s.mu.Lock()
 			s.mu.queue = nil // as old as those that were lost
 			s.mu.Unlock()
-			if q := s.n.links.quorum.Load(); q != nil {
-				q.Unreachable(s.to)
-			}
+			s.lost(err)
 		}
 	}
+}
+
+// lost says so where it matters. A machine that refuses the connection is there, but no node listens on it.
+func (s *sender) lost(err error) {
+	q := s.n.links.quorum.Load()
+	if q == nil {
+		return
+	}
+	q.Unreachable(s.to)
+	refused := errors.Is(err, syscall.ECONNREFUSED)
+	if refused && !s.refused {
+		s.n.gone(s.to, s.n.addressOfNode(s.to))
+	}
+	s.refused = refused
 }
 
 var errNoAddress = errors.New("nobody knows where the node is reached")
@@ -403,9 +420,7 @@ func (n *Node) connectionLost(addr string) {
 		cancel()
 		switch {
 		case errors.Is(err, syscall.ECONNREFUSED):
-			n.log.Info("node is gone", "node", id, "address", addr)
-			n.links.quorum.Load().Lost(id)
-			n.controller.Gone(id)
+			n.gone(id, addr)
 			return
 		case err != nil:
 			return // nobody knows; its session will tell
@@ -416,6 +431,13 @@ func (n *Node) connectionLost(addr string) {
 			return
 		}
 	}
+}
+
+// gone makes it known that a node's process is dead.
+func (n *Node) gone(id model.BrokerID, addr string) {
+	n.log.Info("node is gone", "node", id, "address", addr)
+	n.links.quorum.Load().Lost(id)
+	n.controller.Gone(id)
 }
 
 // staysOpen reports that the other end holds a connection until the deadline.

@@ -37,7 +37,7 @@ func Open(o Options) (*Quorum, error) {
 		return nil, fmt.Errorf("opening the metadata log in %s: %w", o.Dir, err)
 	}
 	s.disk = newReserve(o.FS, o.Dir, o.ReserveBytes)
-	if found.formed {
+	if found.formed && !o.Join {
 		o.Logger.Info("new cluster formed", "cluster", o.Identity.ClusterID, "node", o.Identity.NodeID)
 	}
 	if found.cut > 0 {
