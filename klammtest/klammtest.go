@@ -122,3 +122,15 @@ func (l *testLog) String() string {
 	defer l.mu.Unlock()
 	return l.buf.String()
 }
+
+// DataDir is where the broker keeps its data.
+func (b *Broker) DataDir() string { return b.flags.Data }
+
+// ID is the node id of a running broker.
+func (b *Broker) ID() int {
+	b.t.Helper()
+	if b.node == nil {
+		b.t.Fatal("klammtest: the broker does not run")
+	}
+	return b.node.ID()
+}
