@@ -102,6 +102,9 @@ func describeTopics(ctx context.Context, adm *connect.Cluster, a *app, names []s
 	return out, errs, nil
 }
 
+// listed makes an empty list of none, so that JSON has [] where scripts loop.
+func listed(ids []int32) []int32 { return append([]int32{}, ids...) }
+
 func detailOf(t kadm.TopicDetail, starts, ends kadm.ListedOffsets, entries []entry) topicDetail {
 	d := topicDetail{
 		topicSummary: topicSummary{t.Topic, kafkaID(t.ID), len(t.Partitions), t.Partitions.NumReplicas(), t.IsInternal},
@@ -113,7 +116,8 @@ func detailOf(t kadm.TopicDetail, starts, ends kadm.ListedOffsets, entries []ent
 		}
 	}
 	for _, p := range t.Partitions.Sorted() {
-		pd := partitionDetail{Partition: p.Partition, Leader: p.Leader, LeaderEpoch: p.LeaderEpoch, Replicas: p.Replicas, ISR: p.ISR, Offline: p.OfflineReplicas, Start: -1, End: -1}
+		pd := partitionDetail{Partition: p.Partition, Leader: p.Leader, LeaderEpoch: p.LeaderEpoch, Start: -1, End: -1}
+		pd.Replicas, pd.ISR, pd.Offline = listed(p.Replicas), listed(p.ISR), listed(p.OfflineReplicas)
 		if p.Err != nil {
 			pd.Error = p.Err.Error()
 		}
