@@ -1,6 +1,8 @@
 package commitlog
 
 import (
+	"bytes"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -77,4 +79,69 @@ func TestKafkaReadsOurFiles(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestWeWriteWhatKafkaWrites opens the data directory of a stopped broker of Kafka, copies the batches of a topic with segment.bytes=1048576 to a
+// log of ours as they were appended, and compares the files of sealed segments:
+//
+//	KLAMM_KAFKA_DATA=/path/to/log.dir KLAMM_KAFKA_TOPIC=seg go test ./internal/commitlog -run TestWeWriteWhatKafkaWrites
+//
+// Last run with Apache Kafka 4.3.1. Without the variables it does nothing.
+func TestWeWriteWhatKafkaWrites(t *testing.T) {
+	from, topic := os.Getenv("KLAMM_KAFKA_DATA"), os.Getenv("KLAMM_KAFKA_TOPIC")
+	if from == "" || topic == "" {
+		t.Skip("KLAMM_KAFKA_DATA and KLAMM_KAFKA_TOPIC are not set")
+	}
+	kafkas := newWorld(t)
+	kafkas.fs, kafkas.opts.Path = vfs.OS(), t.TempDir()
+	if err := os.CopyFS(kafkas.opts.Path, os.DirFS(from)); err != nil {
+		t.Fatal(err)
+	}
+	id, err := ReadIdentity(kafkas.fs, kafkas.opts.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kafkas.opts.NodeID, kafkas.opts.ClusterID = id.NodeID, id.ClusterID
+	d := kafkas.openDir()
+	p := model.TopicPartition{Topic: topic}
+	i := slices.IndexFunc(d.Found(), func(f FoundLog) bool { return f.TP == p })
+	if i < 0 {
+		t.Fatalf("found %v", d.Found())
+	}
+	source := kafkas.openTP(p, d.Found()[i].TopicID)
+	w := newWorld(t)
+	w.fs, w.opts.Path = vfs.OS(), t.TempDir()
+	w.cfg = DefaultConfig()
+	w.cfg.Segment.Bytes = 1 << 20
+	ours := w.open()
+	for next := source.Start(); next < source.End(); {
+		s, err := source.Read(next, ReadOptions{End: source.End(), MinOne: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := s.Bytes(nil)
+		s.Release()
+		if err != nil {
+			t.Fatal(err)
+		}
+		info, err := ours.AppendFollower(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		next = info.Last + 1
+	}
+	bases := bases(ours)
+	for _, base := range bases[:len(bases)-1] {
+		for _, suffix := range []string{logSuffix, indexSuffix, timeSuffix} {
+			name := segmentFile(base, suffix)
+			want, err1 := os.ReadFile(filepath.Join(from, p.String(), name))
+			got, err2 := os.ReadFile(filepath.Join(w.opts.Path, "t-0", name))
+			if err := errors.Join(err1, err2); err != nil {
+				t.Error(err)
+			} else if !bytes.Equal(got, want) {
+				t.Errorf("%s: %d bytes differ from Kafka's %d", name, len(got), len(want))
+			}
+		}
+	}
+	t.Logf("%d segments up to offset %d", len(bases), ours.End())
 }
