@@ -47,7 +47,7 @@ func (c Compatibility) Render() string {
 	var b strings.Builder
 	b.WriteString("# What works with Klamm\n\n" +
 		"Written by the interop tests from what they ran; do not edit. Anew: `make interop-docs`. The same tests pass on Apache Kafka 4.3.1 with\n" +
-		"`KLAMM_INTEROP_TARGET=kafka go test ./test/interop`.\n")
+		"`KLAMM_TEST_TARGET=kafka go test ./test/interop`.\n")
 	c.clients(&b)
 	c.lines(&b, "Apache Kafka's command line tools", "Tool", c.Tools)
 	c.lines(&b, "Spark Structured Streaming", "Program", c.Spark)

@@ -4,5 +4,5 @@
 // Java program's transcripts on Kafka and on Klamm (semantics), the tests of Kafka's tools.
 // Never:       looks inside the broker: it knows an address and, for dump-log, the files in the data directory.
 // Concurrency: clients run beside each other on one node, each with a prefix of its own for topics and groups.
-// Start at:    cases.go, interop_test.go. KLAMM_INTEROP_TARGET=kafka runs everything against Apache Kafka, where it must pass too.
+// Start at:    cases.go, interop_test.go. KLAMM_TEST_TARGET=kafka runs everything against Apache Kafka, where it must pass too.
 package interop

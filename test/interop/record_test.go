@@ -44,7 +44,7 @@ func recordTool(tool, what string) {
 func TestMain(m *testing.M) {
 	flag.Parse()
 	code := m.Run()
-	if code == 0 && os.Getenv("KLAMM_INTEROP_TARGET") == "" {
+	if code == 0 && os.Getenv("KLAMM_TEST_TARGET") == "" {
 		if err := document(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			code = 1

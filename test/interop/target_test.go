@@ -17,12 +17,12 @@ type target struct {
 	kafka bool
 }
 
-// startTarget runs a node for the test: Klamm, or Apache Kafka with KLAMM_INTEROP_TARGET=kafka. Groups start without the delay that waits for
+// startTarget runs a node for the test: Klamm, or Apache Kafka with KLAMM_TEST_TARGET=kafka. Groups start without the delay that waits for
 // more members.
 func startTarget(t *testing.T, properties ...string) target {
 	t.Helper()
 	properties = append([]string{"group.initial.rebalance.delay.ms=0"}, properties...)
-	if os.Getenv("KLAMM_INTEROP_TARGET") == "kafka" {
+	if os.Getenv("KLAMM_TEST_TARGET") == "kafka" {
 		return startKafka(t, properties...)
 	}
 	dir := t.TempDir()

@@ -65,6 +65,8 @@ final class Asked {
         if (error == Errors.UNKNOWN_SERVER_ERROR && cause.getClass() == KafkaException.class && cause.getCause() != null) {
             return "KafkaException of " + failure(cause.getCause());
         }
+        // How a client words that its time was over depends on what it was doing just then.
+        if (error == Errors.REQUEST_TIMED_OUT && String.valueOf(cause.getMessage()).matches("(?s)(Call\\(|Timed out waiting for a node).*")) return "error REQUEST_TIMED_OUT";
         String kind = error == Errors.UNKNOWN_SERVER_ERROR ? "exception " + cause.getClass().getSimpleName() : "error " + error.name();
         return kind + ": " + cause.getMessage();
     }

@@ -196,6 +196,7 @@ final class TopicCases {
         a.say("topic.delete.by-id", () -> {
             Uuid id = Asked.get(a.admin.describeTopics(List.of("t.defaults")).allTopicNames()).get("t.defaults").topicId();
             Asked.get(a.admin.deleteTopics(TopicCollection.ofTopicIds(List.of(id))).all());
+            Asked.await(() -> !Asked.get(a.admin.listTopics().names()).contains("t.defaults"));
             return Asked.get(a.admin.listTopics().names()).contains("t.defaults");
         });
         a.say("topic.delete.by-unknown-id", () -> Asked.get(a.admin.deleteTopics(TopicCollection.ofTopicIds(List.of(new Uuid(7, 7)))).all()));

@@ -4,9 +4,11 @@ The test has made PREFIX-in (2 partitions, 100 records) and PREFIX-gaps (compact
 "NAME: RESULT" (test/interop/spark_test.go says what is expected).
 """
 
-import glob
 import sys
+import time
 
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
 from pyspark.sql import SparkSession
 from pyspark.sql.functions import col, concat, lit
 
@@ -17,7 +19,7 @@ spark = (
     SparkSession.builder.master("local[2]")
     .config("spark.ui.enabled", "false")
     .config("spark.sql.shuffle.partitions", "2")
-    .config("spark.jars", ",".join(glob.glob(JARS + "/*.jar")))
+    .config("spark.driver.extraClassPath", JARS + "/*")
     .config("spark.sql.streaming.stopTimeout", "20000")
     .config("spark.driver.bindAddress", "127.0.0.1")
     .config("spark.driver.host", "127.0.0.1")
@@ -28,6 +30,7 @@ spark.sparkContext.setLogLevel("OFF")
 
 def case(name):
     def run(body):
+        begun = time.monotonic()
         try:
             result = f"ok {body()}"
         except Exception as e:
@@ -35,6 +38,7 @@ def case(name):
             known = {"Some data may have been lost": "KAFKA_DATA_LOSS", "UnknownTopicOrPartition": "UnknownTopicOrPartition", "RecordTooLarge": "RecordTooLarge"}
             result = "error " + next((k for t, k in known.items() if t in text), f"{type(e).__name__} {text[:600]}")
         print(f"{name}: {result}".replace("\n", " ").replace("=True", "=true").rstrip(), flush=True)
+        print(f"{name} took {time.monotonic() - begun:.1f} s", file=sys.stderr)
 
     return run
 
@@ -191,15 +195,10 @@ def _():
     # Records that the checkpoint has not seen are deleted: a stream must say so, not jump over them.
     write(20, LOST, 100)
     ends = {r.partition: r.next for r in batch(LOST).groupBy("partition").agg({"offset": "max"}).selectExpr("partition", "`max(offset)` + 1 as next").collect()}
-    properties = spark._jvm.java.util.HashMap()
-    properties.put("bootstrap.servers", BOOTSTRAP)
-    shaded = spark._jvm.org.apache.kafka
-    client = shaded.clients.admin.AdminClient.create(properties)
-    before = spark._jvm.java.util.HashMap()
-    for partition, following in ends.items():
-        before.put(shaded.common.TopicPartition(LOST, partition), shaded.clients.admin.RecordsToDelete.beforeOffset(following))
-    client.deleteRecords(before).all().get()
-    client.close()
+    before = [TopicPartition(LOST, partition, following) for partition, following in ends.items()]
+    admin = AdminClient({"bootstrap.servers": BOOTSTRAP})
+    for deleted in admin.delete_records(before).values():
+        deleted.result(20)
     drain(stream(LOST, failOnDataLoss="true"), "lost")
     return f"rows={written('lost')[0]}"
 
