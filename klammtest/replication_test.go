@@ -297,6 +297,8 @@ func TestCommittedOffsetsSurviveTheirCoordinator(t *testing.T) {
 		}
 		begin := time.Now()
 		c.Broker(id).Kill()
+		// This client remembers a coordinator, and dials it until its next look at the metadata; a new one asks for it.
+		adm = kadm.NewClient(clusterClient(t, c))
 		eventually(ctx, t, "committed offset", func() error {
 			got, err := adm.FetchOffsets(ctx, "g")
 			if err != nil {
