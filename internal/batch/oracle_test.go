@@ -52,6 +52,44 @@ func TestKafkaAnswersTheSame(t *testing.T) {
 	}
 }
 
+// TestOldKafkaAnswersTheSame does so for message sets, which need a broker before 4.0; last with 3.9.1 in KLAMM_KAFKA_3.
+func TestOldKafkaAnswersTheSame(t *testing.T) {
+	addr := os.Getenv("KLAMM_KAFKA_3")
+	if addr == "" {
+		t.Skip("KLAMM_KAFKA_3 is not set")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	client, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.RetryTimeout(10*time.Second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	cases := legacyCases(t)
+	delete(cases, "timestamp") // its times are of the past by now
+	delete(cases, "nothing")   // is not answered
+	for magic := int8(0); magic <= 1; magic++ {
+		cases[fmt.Sprintf("v%d", magic)] = legacyCase{set: legacySet(magic, legacyRecords(magic, 5))}
+		for _, c := range []Codec{Gzip, Snappy, LZ4} {
+			cases[fmt.Sprintf("v%d %v", magic, c)] = legacyCase{set: wrapped(t, magic, c, legacyRecords(magic, 5))}
+		}
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			topic := fmt.Sprintf("old-oracle-%d", time.Now().UnixNano())
+			createTopic(ctx, t, client, topic, c.config)
+			code, _ := produce(ctx, t, client, topic, 2, c.set)
+			want := c.want.String()
+			if c.differs != "" {
+				want = c.differs
+			}
+			if code.String() != want {
+				t.Errorf("Kafka answers %v, we want %v", code, want)
+			}
+		})
+	}
+}
+
 // moveToNow makes the times of a v2 batch that was written for nowMs those of today; its records' times are relative.
 func moveToNow(b []byte) []byte {
 	if len(b) < HeaderSize || b[magicAt] != currentMagic {
