@@ -34,7 +34,7 @@ func registerBroker(e *electorate, r *Registration, alive func(model.BrokerID) b
 	switch {
 	case r.ClusterID != e.img.ClusterID:
 		return nil, 0, failure(model.InconsistentClusterID, "Expected cluster ID %s, but got cluster ID %s", e.img.ClusterID, r.ClusterID)
-	case old != nil && old.Incarnation != r.Incarnation && !old.Fenced && alive(r.ID):
+	case old != nil && old.Incarnation != r.Incarnation && !old.Fenced && alive(r.ID) && !sameProcessPlace(old, r):
 		return nil, 0, failure(model.DuplicateBrokerRegistration, "Another broker is registered with that broker id. If the broker was recently restarted this "+
 			"should self-resolve once the heartbeat manager expires the broker's session.")
 	case old != nil && old.Incarnation == r.Incarnation:
@@ -57,6 +57,12 @@ func registerBroker(e *electorate, r *Registration, alive func(model.BrokerID) b
 		records = append(records, e.everyPartition(func(c *change) { e.restarted(c, &back) })...)
 	}
 	return records, epoch, Outcome{}
+}
+
+// sameProcessPlace reports that a registration comes from where the process before it was: it has locked the same data directories and listens
+// on the same addresses, which no two living processes can do. So the one before is dead, and nobody has to wait for its session to end.
+func sameProcessPlace(old *metadata.Broker, r *Registration) bool {
+	return len(r.Dirs) > 0 && len(r.Endpoints) > 0 && slices.Equal(old.Dirs, r.Dirs) && slices.Equal(old.Endpoints, r.Endpoints)
 }
 
 // checkBrokerFeatures refuses software that could not read what the cluster writes (M7).

@@ -1,0 +1,96 @@
+package controller
+
+import (
+	"testing"
+
+	"github.com/klamm/klamm/internal/metadata"
+	"github.com/klamm/klamm/internal/model"
+)
+
+// members is an image with two voters, a learner, and a broker that is no member.
+func members(t *testing.T) *metadata.Image {
+	t.Helper()
+	img, _, err := metadata.Empty("c").Apply(1, metadata.BootstrapRecords(
+		voterRecord(1, model.UUID{1}, false, nil), voterRecord(2, model.UUID{2}, false, nil), voterRecord(3, model.UUID{3}, true, nil)))
+	if err == nil {
+		img, _, err = img.Apply(2, []metadata.Record{(&metadata.Broker{ID: 8, Epoch: 1}).Record(), (&metadata.Broker{ID: 2, Epoch: 2}).Record()})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return img
+}
+
+// TestM6JoinGivesAPlaceToADirectory: a node that lost its disk is somebody else, whatever it calls itself.
+func TestM6JoinGivesAPlaceToADirectory(t *testing.T) {
+	img := members(t)
+	moved := []metadata.Endpoint{{Name: "NODE", Host: "h", Port: 1}}
+	for _, c := range []struct {
+		name string
+		Join
+		id      model.BrokerID
+		learner bool
+		records int
+		code    model.ErrorCode
+	}{
+		{"new", Join{DirectoryID: model.UUID{9}, ID: -1}, 9, true, 1, 0},
+		{"new with an id", Join{DirectoryID: model.UUID{9}, ID: 5}, 5, true, 1, 0},
+		{"again", Join{DirectoryID: model.UUID{3}, ID: -1}, 3, true, 0, 0},
+		{"voter that moved", Join{DirectoryID: model.UUID{2}, ID: 2, Endpoints: moved}, 2, false, 1, 0},
+		{"wiped voter", Join{DirectoryID: model.UUID{9}, ID: 2}, 0, false, 0, model.DuplicateBrokerRegistration},
+		{"id of a broker", Join{DirectoryID: model.UUID{9}, ID: 8}, 0, false, 0, model.DuplicateBrokerRegistration},
+		{"directory of another", Join{DirectoryID: model.UUID{3}, ID: 4}, 0, false, 0, model.InconsistentVoterSet},
+	} {
+		records, id, out := admit(img, &c.Join)
+		if id != c.id || len(records) != c.records || out.Code != c.code {
+			t.Errorf("%s: id %d, %d records, %v", c.name, id, len(records), out)
+			continue
+		}
+		if c.records > 0 && records[0].(*metadata.VoterRecord).Learner != c.learner {
+			t.Errorf("%s: learner is %t", c.name, !c.learner)
+		}
+	}
+}
+
+func TestUnregisteringTakesANodeOutOfTheQuorum(t *testing.T) {
+	img := members(t)
+	records, out := unregisterBroker(&electorate{img: img, settled: map[model.BrokerID]bool{}}, 2)
+	next, _, err := img.Apply(3, records)
+	if !out.OK() || err != nil || len(next.Voters()) != 2 || next.Broker(2) != nil {
+		t.Errorf("%v %v: %d members", out, err, len(next.Voters()))
+	}
+	if next, _, err = next.Apply(4, []metadata.Record{(&metadata.Broker{ID: 1, Epoch: 4}).Record()}); err != nil {
+		t.Fatal(err)
+	}
+	if _, out := unregisterBroker(&electorate{img: next, settled: map[model.BrokerID]bool{}}, 1); out.Code != model.InvalidRequest {
+		t.Errorf("the last voter: %v", out)
+	}
+}
+
+// TestRestartOnTheSameDiskNeedNotWait: two living processes cannot hold one data directory and one address.
+func TestRestartOnTheSameDiskNeedNotWait(t *testing.T) {
+	img := members(t)
+	place := []metadata.Endpoint{{Name: "PLAINTEXT", Host: "h", Port: 9092}}
+	old := metadata.Broker{ID: 5, Epoch: 5, Incarnation: model.UUID{1}, Dirs: []model.UUID{{5}}, Endpoints: place}
+	img, _, err := img.Apply(5, []metadata.Record{old.Record()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	alive := func(model.BrokerID) bool { return true }
+	for _, c := range []struct {
+		dirs      []model.UUID
+		endpoints []metadata.Endpoint
+		code      model.ErrorCode
+	}{
+		{old.Dirs, place, 0},
+		{[]model.UUID{{6}}, place, model.DuplicateBrokerRegistration},
+		{old.Dirs, []metadata.Endpoint{{Name: "PLAINTEXT", Host: "h", Port: 9192}}, model.DuplicateBrokerRegistration}, // a copied disk
+	} {
+		_, _, out := registerBroker(&electorate{img: img, settled: map[model.BrokerID]bool{}}, &Registration{
+			ClusterID: "c", ID: 5, Incarnation: model.UUID{2}, Dirs: c.dirs, Endpoints: c.endpoints, Features: metadata.SupportedFeatures(),
+		}, alive)
+		if out.Code != c.code {
+			t.Errorf("%v %v: %v", c.dirs, c.endpoints, out)
+		}
+	}
+}
