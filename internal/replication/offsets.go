@@ -67,11 +67,23 @@ func (p *Partition) EndOffsetForEpoch(asked, current model.LeaderEpoch) (model.L
 	if err != nil {
 		return model.NoLeaderEpoch, model.NoOffset, err
 	}
-	if asked == v.epoch {
-		return asked, p.log.End(), nil
-	}
-	epoch, end := p.log.EndOffsetForEpoch(asked)
+	epoch, end := p.endOffsetForEpoch(v, asked)
 	return epoch, end, nil
+}
+
+// endOffsetForEpoch adds to what the log knows by its records that this leader's epoch has begun at the log's end, where it has no record
+// yet: epochs before it, back to the last one with a record, have ended there.
+func (p *Partition) endOffsetForEpoch(v *view, asked model.LeaderEpoch) (model.LeaderEpoch, model.Offset) {
+	latest := p.log.LatestEpoch()
+	switch {
+	case asked == v.epoch:
+		return asked, p.log.End()
+	case asked < 0 || asked > v.epoch || asked <= latest:
+		return p.log.EndOffsetForEpoch(asked)
+	case latest == model.NoLeaderEpoch:
+		return asked, p.log.End()
+	}
+	return latest, p.log.End()
 }
 
 // DeleteRecords raises the log start offset to to, or to the high watermark when that is -1, and returns the new one. Offsets at or

@@ -138,10 +138,9 @@ func (p *Partition) BecomeLeader(m *metadata.Partition) {
 	p.mu.Lock()
 	p.refreshLocked()
 	hw := p.mu.hw
-	if p.mu.becomeLeader(m, p.clock.Now()) {
-		// An epoch that left no record is forgotten again, so an error (the disk) shows at the first append at the latest.
-		p.log.AssignEpoch(p.mu.epoch, p.mu.epochStart)
-	}
+	// The log learns of the epoch by its first record. Kafka writes it down at once, which at every start of a node is a file to write for
+	// every partition; see endOffsetForEpoch for what that would be needed for.
+	p.mu.becomeLeader(m, p.clock.Now())
 	p.publishLocked()
 	p.unlockAndWake(p.mu.hw > hw)
 }

@@ -218,6 +218,32 @@ func TestWaitingReadersAreWokenOrCancelled(t *testing.T) {
 	}
 }
 
+func TestEpochsWithoutRecordsEndWhereTheyBegan(t *testing.T) {
+	s := openStand(t, vfs.NewMem(6), Config{MinISR: 1})
+	check := func(asked, epoch model.LeaderEpoch, end model.Offset) {
+		t.Helper()
+		if e, o, err := s.part.EndOffsetForEpoch(asked, model.NoLeaderEpoch); e != epoch || o != end || err != nil {
+			t.Errorf("epoch %d: %d ends at %d, want %d at %d (%v)", asked, e, o, epoch, end, err)
+		}
+	}
+	check(0, 0, 0) // an empty log
+	check(1, 1, 0)
+	check(2, -1, -1)
+	if _, err := s.append(1, nil, 0); err != nil { // epoch 1
+		t.Fatal(err)
+	}
+	s.part.BecomeLeader(alone(5, 5))
+	for asked, want := range map[model.LeaderEpoch]model.LeaderEpoch{1: 1, 2: 1, 4: 1, 5: 5} {
+		check(asked, want, 1)
+	}
+	check(6, -1, -1)
+	if _, err := s.append(1, nil, 0); err != nil { // epoch 5
+		t.Fatal(err)
+	}
+	check(4, 1, 1)
+	check(5, 5, 2)
+}
+
 // The leader's word travels: a follower that was cut by epochs ends with the leader's records, and knows its high watermark.
 func TestFollowerReconcilesByEpoch(t *testing.T) {
 	leader, follower := openStand(t, vfs.NewMem(4), Config{MinISR: 1}), openStand(t, vfs.NewMem(5), Config{MinISR: 1})

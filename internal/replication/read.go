@@ -66,7 +66,7 @@ func (p *Partition) Read(r *Read) (ReadResult, error) {
 	res.Limit = p.limit(r, res.HW)
 	// Before the range is looked at: a log that is longer than this one has to learn where to cut (KIP-595).
 	if r.LastFetchedEpoch != model.NoLeaderEpoch {
-		if err := p.diverging(r, &res); err != nil || res.Diverging.Set {
+		if err := p.diverging(v, r, &res); err != nil || res.Diverging.Set {
 			return res, err
 		}
 	}
@@ -114,8 +114,8 @@ func (p *Partition) limit(r *Read, hw model.Offset) model.Offset {
 }
 
 // diverging compares the end of the fetcher's last epoch there and here.
-func (p *Partition) diverging(r *Read, res *ReadResult) error {
-	epoch, end := p.log.EndOffsetForEpoch(r.LastFetchedEpoch)
+func (p *Partition) diverging(v *view, r *Read, res *ReadResult) error {
+	epoch, end := p.endOffsetForEpoch(v, r.LastFetchedEpoch)
 	if epoch == model.NoLeaderEpoch || end == model.NoOffset {
 		return &commitlog.Error{TP: p.tp, Offset: r.Offset, Err: commitlog.ErrOffsetOutOfRange}
 	}
