@@ -194,6 +194,9 @@ func (c *converter) inner(wrapper *message) error {
 		if errors.Is(err, errLongInner) {
 			return c.r.tooLarge(innerFactor * c.r.MaxBytes)
 		}
+		if err != nil && w.in.failure == nil { // it decompresses, but the message is damaged
+			return refuse(model.CorruptMessage, "%v in topic partition %v", err, c.r.TP)
+		}
 		if err != nil {
 			return err
 		}
