@@ -200,13 +200,6 @@ func (c *fileCache) drop(s *fileSlot) (unused bool) {
 	return false
 }
 
-// opened is the number of descriptors in the cache.
-func (c *fileCache) opened() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.mu.files)
-}
-
 const (
 	openExisting = os.O_RDWR
 	openCreate   = os.O_RDWR | os.O_CREATE

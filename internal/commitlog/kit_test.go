@@ -3,7 +3,6 @@ package commitlog
 import (
 	"encoding/binary"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -37,6 +36,8 @@ type world struct {
 	opts  DirOptions
 	dir   *Dir
 
+	seen func(Event) // may be nil
+
 	mu     sync.Mutex
 	events []Event
 }
@@ -58,6 +59,9 @@ func (w *world) env() Env {
 		w.mu.Lock()
 		w.events = append(w.events, e)
 		w.mu.Unlock()
+		if w.seen != nil {
+			w.seen(e)
+		}
 	}}
 }
 
@@ -146,16 +150,15 @@ func (w *world) saw(k EventKind) int {
 
 // spec is what a test batch says.
 type spec struct {
-	n       int // records
-	size    int // bytes of each value
-	ts      int64
-	pid     model.ProducerID
-	epoch   model.ProducerEpoch
-	seq     int32
-	txn     bool
-	control []byte // key and value of a marker follow
-	codec   batch.Codec
-	value   []byte // instead of size
+	n     int // records
+	size  int // bytes of each value
+	ts    int64
+	pid   model.ProducerID
+	epoch model.ProducerEpoch
+	seq   int32
+	txn   bool
+	codec batch.Codec
+	value []byte // instead of size
 }
 
 func (s spec) build() []byte {
@@ -266,7 +269,7 @@ func flip(t testing.TB, fs vfs.FS, name string, pos int64) {
 	}
 	defer f.Close()
 	var b [1]byte
-	if _, err := f.ReadAt(b[:], pos); err != nil && err != io.EOF {
+	if _, err := f.ReadAt(b[:], pos); err != nil && !isEOF(err) {
 		t.Fatal(err)
 	}
 	b[0] ^= 0x10

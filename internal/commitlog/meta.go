@@ -54,7 +54,7 @@ func decodeIdentity(b []byte) (Identity, error) {
 	id := Identity{NodeID: model.BrokerID(node), ClusterID: props["cluster.id"]}
 	if s, ok := props["directory.id"]; ok {
 		if id.DirectoryID, err = model.ParseUUID(s); err != nil {
-			return Identity{}, fmt.Errorf("%w: %s: directory.id: %v", ErrWrongDirectory, metaFile, err)
+			return Identity{}, fmt.Errorf("%w: %s: directory.id: %w", ErrWrongDirectory, metaFile, err)
 		}
 	}
 	return id, nil

@@ -1,10 +1,8 @@
 package commitlog
 
 import (
-	"sync"
 	"time"
 
-	"github.com/klamm/klamm/internal/clock"
 	"github.com/klamm/klamm/internal/model"
 )
 
@@ -14,11 +12,6 @@ type scrubber struct {
 	dir  *Dir
 	rate int64
 	wake chan struct{} // holds one
-
-	mu struct {
-		sync.Mutex
-		timer clock.Timer
-	}
 }
 
 const (
