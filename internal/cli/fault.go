@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -145,11 +146,16 @@ func explainNetwork(err error, bootstrap string) *fault {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return &fault{what: "interrupted", code: ExitError}
+	case errors.As(err, &dns) && !strings.Contains(bootstrap, dns.Name):
+		return &fault{what: "cannot find " + dns.Name + ", where " + bootstrap + " sends its clients", why: errors.New(dns.Err), next: nextAdvertised, code: ExitError}
 	case errors.As(err, &dns):
 		return &fault{what: "cannot find " + dns.Name, why: errors.New(dns.Err), next: "check the address given with -b", code: ExitError}
 	case errors.As(err, &dial) && dial.Op == "dial":
 		f := &fault{what: "cannot reach " + bootstrap, why: dial.Err, code: ExitError,
 			next: "start a node with: klamm server   or name another one with: -b HOST:PORT"}
+		if elsewhere(dial.Addr, bootstrap) {
+			f.what, f.next = "cannot reach "+dial.Addr.String()+", where "+bootstrap+" sends its clients", nextAdvertised
+		}
 		if dial.Timeout() {
 			f.code = ExitTimeout
 		}
@@ -158,6 +164,24 @@ func explainNetwork(err error, bootstrap string) *fault {
 		return &fault{what: "timed out", why: err, next: "see whether the node answers: klamm cluster health -b " + bootstrap, code: ExitTimeout}
 	}
 	return nil
+}
+
+// nextAdvertised is for a node that answers, but under another address than the one it gives to clients.
+const nextAdvertised = "correct advertised.listeners of that node, or leave it out: then clients are answered with the address they dialled"
+
+// elsewhere reports that addr is certainly none of the bootstrap addresses: names may stand for any host, so only the ports are compared.
+func elsewhere(addr net.Addr, bootstrap string) bool {
+	tcp, ok := addr.(*net.TCPAddr)
+	if !ok {
+		return false
+	}
+	for b := range strings.SplitSeq(bootstrap, ",") {
+		_, port, err := net.SplitHostPort(strings.TrimSpace(b))
+		if err != nil || port == strconv.Itoa(tcp.Port) {
+			return false
+		}
+	}
+	return true
 }
 
 // nextFor is the command that helps with an error of the protocol.
