@@ -58,7 +58,7 @@ func table() []entry {
 		{Key: wire.KeyElectLeaders, Min: 0, Max: 2, Serial: one(electLeaders), Controller: true},
 		{Key: wire.KeyIncrementalAlterConfigs, Min: 0, Max: 1, Serial: one(incrementalAlterConfigs), Parts: true},
 		{Key: wire.KeyAlterPartitionReassignments, Min: 0, Max: 1, Serial: one(alterPartitionReassignments), Controller: true},
-		{Key: wire.KeyListPartitionReassignments, Min: 0, Max: 0, Serial: one(listPartitionReassignments)},
+		{Key: wire.KeyListPartitionReassignments, Min: 0, Max: 0, Serial: one(listPartitionReassignments), Controller: true},
 		{Key: wire.KeyOffsetDelete, Min: 0, Max: 0, Serial: one(offsetDelete)},
 		{Key: wire.KeyDescribeQuorum, Min: 0, Max: 2, Serial: one(describeQuorum), Controller: true},
 		{Key: wire.KeyUpdateFeatures, Min: 0, Max: 2, Serial: one(updateFeatures), Controller: true},

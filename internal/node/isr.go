@@ -143,15 +143,21 @@ func (p *isrProposals) ask(q controller.AlterISR) bool {
 // settle takes one answer. A proposal that was not refused stays in force with its leader until the metadata says something newer: it may
 // have been taken although the answer says that it came too late (the first answer may have got lost).
 func (p *isrProposals) settle(c *controller.ProposedISR, code model.ErrorCode) bool {
-	log := p.n.log.With("topic_id", c.ID, "partition", c.Partition, "isr", c.ISR, "leader_epoch", c.LeaderEpoch)
+	part := p.n.replicas.Get(c.TopicIDPartition)
+	if part == nil {
+		return true // deleted meanwhile
+	}
+	ids := make([]model.BrokerID, len(c.ISR))
+	for i := range c.ISR {
+		ids[i] = c.ISR[i].ID
+	}
+	log := p.n.log.With("topic", part.TP().Topic, "partition", c.Partition, "isr", ids, "leader_epoch", c.LeaderEpoch)
 	switch code {
 	case model.None, model.NewLeaderElected:
 		log.Info("ISR changed")
 	case model.IneligibleReplica, model.OperationNotAttempted:
 		log.Debug("ISR refused", "code", code)
-		if part := p.n.replicas.Get(c.TopicIDPartition); part != nil {
-			part.ISRRefused(c.PartitionEpoch)
-		}
+		part.ISRRefused(c.PartitionEpoch)
 	case model.UnknownTopicID, model.UnknownTopicOrPartition, model.FencedLeaderEpoch, model.InvalidUpdateVersion:
 		log.Debug("ISR proposal came too late", "code", code)
 	case model.InvalidRequest:
