@@ -235,7 +235,7 @@ func (l *Log) noteLocked(s *segment, records []byte, pos int64) error {
 			s.w.firstTime = h.MaxTimestamp
 		}
 		largest = max(largest, h.MaxTimestamp)
-		if l.mu.epochs.assign(h.LeaderEpoch, h.BaseOffset) {
+		if l.mu.epochs.assign(h.LeaderEpoch, h.BaseOffset) || l.mu.epochs.beginsAt(h.BaseOffset) {
 			l.mu.epochsDirty = true
 		}
 		if h.ProducerID >= 0 {

@@ -96,19 +96,7 @@ func (d *Dir) syncPass(targets *syncTargets, passes []pass) error {
 	all := *targets
 	for i := range passes {
 		l := passes[i].job.log
-		for _, name := range l.derivedFiles(&passes[i]) {
-			f, err := d.env.FS.OpenFile(name, openExisting, filePerm)
-			if notExist(err) {
-				continue
-			}
-			if err != nil {
-				return d.failed(err)
-			}
-			o := &openFile{File: f}
-			o.refs.Store(1)
-			defer o.unref()
-			all.files = append(all.files, syncFile{file: o})
-		}
+		all.named = append(all.named, l.derivedFiles(&passes[i])...)
 		all.dirs = append(all.dirs, l.path)
 	}
 	all.dirs = append(all.dirs, d.o.Path)

@@ -60,8 +60,11 @@ type syncJob struct {
 // syncTargets are the files and directories of a round.
 type syncTargets struct {
 	files []syncFile
+	named []string // files that nobody has open
 	dirs  []string
 }
+
+func (t *syncTargets) len() int { return len(t.files) + len(t.named) + len(t.dirs) }
 
 type syncFile struct {
 	segment *segment
@@ -134,7 +137,7 @@ func (c *committer) work() {
 	c.mu.flushes = nil
 	c.mu.Unlock()
 
-	c.jobs, c.targets.files, c.targets.dirs = c.jobs[:0], c.targets.files[:0], c.targets.dirs[:0]
+	c.jobs, c.targets = c.jobs[:0], syncTargets{files: c.targets.files[:0], named: c.targets.named[:0], dirs: c.targets.dirs[:0]}
 	for _, l := range c.round {
 		l.queued.Store(false)
 		if job, ok := l.beginSync(&c.targets, c.path); ok {
@@ -171,7 +174,7 @@ func (c *committer) sync() error {
 	for i := range c.jobs {
 		waited += c.jobs[i].bytes
 	}
-	n := len(c.targets.files) + len(c.targets.dirs)
+	n := c.targets.len()
 	if n >= syncFSFiles && !c.noSyncFS.Load() && c.disk.unsynced.Load()-waited <= int64(n)*syncFSForeign {
 		err := c.disk.env.FS.SyncFS(c.path)
 		if !errors.Is(err, errors.ErrUnsupported) {
@@ -184,12 +187,14 @@ func (c *committer) sync() error {
 
 // syncEach syncs files and directories one by one, several at the same time when there are many.
 func (k *disk) syncEach(t *syncTargets) error {
-	n := len(t.files) + len(t.dirs)
+	n := t.len()
 	one := func(i int) error {
-		if i < len(t.files) {
-			return t.files[i].file.SyncData()
+		err := k.syncTarget(t, i)
+		if tooManyFiles(err) { // nothing was synced, and nothing failed to be
+			k.files.closeIdle()
+			err = k.syncTarget(t, i)
 		}
-		return k.env.FS.SyncDir(t.dirs[i-len(t.files)])
+		return err
 	}
 	if n <= 1 {
 		if n == 0 {
@@ -214,6 +219,32 @@ func (k *disk) syncEach(t *syncTargets) error {
 		return *p
 	}
 	return nil
+}
+
+func (k *disk) syncTarget(t *syncTargets, i int) error {
+	if i < len(t.files) {
+		return t.files[i].file.SyncData()
+	}
+	if i -= len(t.files); i < len(t.named) {
+		return k.syncFile(t.named[i])
+	}
+	return k.env.FS.SyncDir(t.dirs[i-len(t.named)])
+}
+
+// syncFile makes a file that nobody has open durable. One that is not there has nothing to lose.
+func (k *disk) syncFile(name string) error {
+	f, err := k.env.FS.OpenFile(name, openExisting, filePerm)
+	if notExist(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	err = f.SyncData()
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	return err
 }
 
 // beginSync notes what has to be synced for the log to be durable up to its end. ok is false when the log is closed.
@@ -247,12 +278,7 @@ func (l *Log) beginSyncLocked(t *syncTargets, dataDir string) syncJob {
 	}
 	if l.mu.dirs.pending() {
 		t.dirs = append(t.dirs, dataDir)
-		if f, err := l.env.FS.OpenFile(l.path+"/"+partitionMetaFile, openExisting, filePerm); err == nil {
-			meta := &openFile{File: f}
-			meta.refs.Store(1)
-			t.files = append(t.files, syncFile{file: meta})
-			job.files.to++
-		}
+		t.named = append(t.named, l.path+"/"+partitionMetaFile)
 	}
 	l.mu.unsynced = 0
 	return job

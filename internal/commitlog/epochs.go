@@ -46,6 +46,12 @@ func (e *epochs) latest() model.LeaderEpoch {
 	return model.NoLeaderEpoch
 }
 
+// beginsAt reports whether the newest epoch begins at start.
+func (e *epochs) beginsAt(start model.Offset) bool {
+	n := len(e.entries)
+	return n > 0 && e.entries[n-1].Start == start
+}
+
 // endOffset is the answer to OffsetForLeaderEpoch (KIP-279): the largest epoch not above the one asked for, and where it ended. An
 // epoch above all known ones is unknown (-1, -1); one below all of them ended where the oldest known one began.
 func (e *epochs) endOffset(epoch model.LeaderEpoch, logEnd model.Offset) (model.LeaderEpoch, model.Offset) {

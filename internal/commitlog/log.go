@@ -165,14 +165,15 @@ func (l *Log) LatestEpoch() model.LeaderEpoch {
 	return l.mu.epochs.latest()
 }
 
-// AssignEpoch notes that a leader epoch begins at start.
+// AssignEpoch notes that a leader epoch begins at start. It is written down with the epoch's first record: without one it says nothing that a
+// restart, which is another election, would not replace.
 func (l *Log) AssignEpoch(epoch model.LeaderEpoch, start model.Offset) {
 	l.mu.Lock()
-	if l.mu.epochs.assign(epoch, start) {
+	defer l.mu.Unlock()
+	if l.mu.epochs.assign(epoch, start) && start < l.End() {
 		l.mu.epochsDirty = true
 		l.touch()
 	}
-	l.mu.Unlock()
 }
 
 // EndOffsetForEpoch gives the largest epoch not above the one asked for, and where it ended; -1, -1 when none is known (KIP-279).

@@ -169,15 +169,7 @@ func (l *Log) keepProducers() error {
 
 // syncSnapshot makes a snapshot durable.
 func (p *place) syncSnapshot(at model.Offset) error {
-	f, err := p.env.FS.OpenFile(p.file(at, snapshotSuffix), openExisting, filePerm)
-	if err != nil {
-		return p.failed(err)
-	}
-	err = f.SyncData()
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
+	if err := p.disk.syncFile(p.file(at, snapshotSuffix)); err != nil {
 		return p.syncFailed(err)
 	}
 	return p.syncNames()
