@@ -85,6 +85,7 @@ func compare(kafka, klamm Transcript, listed []Difference) compared {
 	for _, d := range listed {
 		expected[d.Case] = d
 	}
+	seen := map[string]bool{}
 	names := map[string]bool{}
 	for name := range kafka {
 		names[name] = true
@@ -94,24 +95,43 @@ func compare(kafka, klamm Transcript, listed []Difference) compared {
 	}
 	for _, name := range sorted(names) {
 		k, l := answer(kafka, name), answer(klamm, name)
-		d, known := expected[name]
-		delete(expected, name)
+		d, known := lookUp(expected, name)
+		seen[d.Case] = true
 		switch {
-		case k == l && known:
+		case k == l && known && name == d.Case:
 			c.unlisted = append(c.unlisted, name+": does not differ any more: take it out of testdata/differences.txt")
 		case k == l:
 		case !known:
 			c.unlisted = append(c.unlisted, fmt.Sprintf("%s:\n  kafka: %s\n  klamm: %s", name, k, l))
 		case !matches(d.Klamm, l):
 			c.unlisted = append(c.unlisted, fmt.Sprintf("%s: differs in another way than listed:\n  kafka:  %s\n  klamm:  %s\n  listed: %s", name, k, l, d.Klamm))
-		default:
+		case name == d.Case:
 			c.listed = append(c.listed, Difference{Case: name, Kafka: k, Klamm: d.Klamm, Reason: d.Reason})
 		}
 	}
-	for name := range expected {
-		c.unlisted = append(c.unlisted, name+": stands in testdata/differences.txt, but nothing asked for it")
+	for name, d := range expected {
+		switch {
+		case !seen[name]:
+			c.unlisted = append(c.unlisted, name+": stands in testdata/differences.txt, but nothing asked for it")
+		case strings.HasSuffix(name, "*"):
+			c.listed = append(c.listed, Difference{Case: name, Kafka: "not there", Klamm: d.Klamm, Reason: d.Reason})
+		}
 	}
+	slices.SortFunc(c.listed, func(x, y Difference) int { return strings.Compare(x.Case, y.Case) })
 	return c
+}
+
+// lookUp finds a listed difference by its name, or by one that ends in "*" and holds for all names that begin so.
+func lookUp(listed map[string]Difference, name string) (Difference, bool) {
+	if d, ok := listed[name]; ok {
+		return d, true
+	}
+	for _, d := range listed {
+		if start, ok := strings.CutSuffix(d.Case, "*"); ok && strings.HasPrefix(name, start) {
+			return d, true
+		}
+	}
+	return Difference{}, false
 }
 
 // answer is what a broker said about a case.
