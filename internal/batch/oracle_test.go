@@ -139,12 +139,11 @@ func produce(ctx context.Context, t *testing.T, client *kgo.Client, topic string
 	req := kmsg.NewPtrProduceRequest()
 	req.Acks, req.TimeoutMillis, req.Topics = 1, 5000, []kmsg.ProduceRequestTopic{top}
 	for {
-		resp := kmsg.NewPtrProduceResponse()
 		raw, err := client.Broker(1).Request(ctx, pinned{req, version})
 		if err != nil {
 			t.Fatal(err)
 		}
-		resp = raw.(*kmsg.ProduceResponse)
+		resp := raw.(*kmsg.ProduceResponse)
 		p := resp.Topics[0].Partitions[0]
 		code := model.ErrorCode(p.ErrorCode)
 		if code == model.NotLeaderOrFollower || code == model.UnknownTopicOrPartition {

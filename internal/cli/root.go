@@ -5,12 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/klamm/klamm/internal/cli/connect"
 )
@@ -157,14 +155,6 @@ func (a *app) bootstrap() string {
 	return "localhost:9092"
 }
 
-func (a *app) client(extra ...kgo.Opt) (*kgo.Client, error) {
-	s, err := a.settings()
-	if err != nil {
-		return nil, err
-	}
-	return s.Client(extra...)
-}
-
 func (a *app) admin() (*connect.Cluster, error) {
 	s, err := a.settings()
 	if err != nil {
@@ -216,9 +206,4 @@ func (a *app) confirm(yes bool, question string) error {
 		return &fault{what: "nothing was changed", code: ExitError}
 	}
 	return nil
-}
-
-func readFile(name string) (string, error) {
-	b, err := os.ReadFile(name)
-	return string(b), err
 }

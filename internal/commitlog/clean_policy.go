@@ -31,9 +31,6 @@ func (c *cleanable) due(cfg *CompactionConfig) bool {
 	return c.dirtyBytes > 0 && (c.overdue || c.ratio() > cfg.MinDirtyRatio)
 }
 
-// end is the offset that no segment of c reaches over.
-func (c *cleanable) end() model.Offset { return c.all[len(c.segments)].base }
-
 // cleanable looks what there is to clean. ok is false when nothing can be.
 func (l *Log) cleanable(now time.Time) (c cleanable, ok bool, err error) {
 	cfg := &l.config.Load().Compaction

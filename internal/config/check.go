@@ -153,7 +153,7 @@ func (k Key) with(r rule) Key {
 func atLeast(low int64) rule {
 	return rule{fmt.Sprintf("[%d,...]", low), func(v string) error {
 		if n, err := strconv.ParseInt(v, 10, 64); err == nil && n < low {
-			return fmt.Errorf("Value must be at least %d", low) //nolint:staticcheck // Kafka's words, shown to users as they are
+			return fmt.Errorf("Value must be at least %d", low)
 		}
 		return nil
 	}}
@@ -165,9 +165,9 @@ func between(low, high int64) rule {
 		n, err := strconv.ParseInt(v, 10, 64)
 		switch {
 		case err == nil && n < low:
-			return fmt.Errorf("Value must be at least %d", low) //nolint:staticcheck // Kafka's words
+			return fmt.Errorf("Value must be at least %d", low)
 		case err == nil && n > high:
-			return fmt.Errorf("Value must be no more than %d", high) //nolint:staticcheck // Kafka's words
+			return fmt.Errorf("Value must be no more than %d", high)
 		}
 		return nil
 	}}
@@ -180,9 +180,9 @@ func fraction(high float64) rule {
 		f, err := strconv.ParseFloat(v, 64)
 		switch {
 		case err == nil && f < 0:
-			return fmt.Errorf("Value must be at least 0") //nolint:staticcheck // Kafka's words
+			return fmt.Errorf("Value must be at least 0")
 		case err == nil && f > high:
-			return fmt.Errorf("Value must be no more than %s", top) //nolint:staticcheck // Kafka's words
+			return fmt.Errorf("Value must be no more than %s", top)
 		}
 		return nil
 	}}
@@ -197,7 +197,7 @@ func oneOf(values ...string) rule {
 				return nil
 			}
 		}
-		return fmt.Errorf("String must be one of: %s", list) //nolint:staticcheck // Kafka's words
+		return fmt.Errorf("String must be one of: %s", list)
 	}}
 }
 
@@ -210,7 +210,7 @@ func oneOfAnyCase(values ...string) rule {
 				return nil
 			}
 		}
-		return fmt.Errorf("String must be one of (case insensitive): %s", list) //nolint:staticcheck // Kafka's words
+		return fmt.Errorf("String must be one of (case insensitive): %s", list)
 	}}
 }
 
@@ -220,7 +220,7 @@ func someOf(empty bool, values ...string) rule {
 	return rule{one.words, func(v string) error {
 		items := splitList(v)
 		if len(items) == 0 && !empty {
-			return fmt.Errorf("Configuration must not be empty. Valid values include: %s", one.words) //nolint:staticcheck // Kafka's words
+			return fmt.Errorf("Configuration must not be empty. Valid values include: %s", one.words)
 		}
 		for _, item := range items {
 			if err := one.check(item); err != nil {
@@ -237,7 +237,7 @@ func betweenOr(low, high, special int64) rule {
 		if v == strconv.FormatInt(special, 10) || between(low, high).check(v) == nil {
 			return nil
 		}
-		return fmt.Errorf("Value must be between %d and %d or equal to %d", low, high, special) //nolint:staticcheck // Kafka's words
+		return fmt.Errorf("Value must be between %d and %d or equal to %d", low, high, special)
 	}}
 }
 
@@ -245,7 +245,7 @@ func betweenOr(low, high, special int64) rule {
 func notEmpty() rule {
 	return rule{"non-empty string", func(v string) error {
 		if v == "" {
-			return fmt.Errorf("String must be non-empty") //nolint:staticcheck // Kafka's words
+			return fmt.Errorf("String must be non-empty")
 		}
 		return nil
 	}}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"math/rand/v2"
 	"strings"
@@ -102,7 +101,7 @@ func startController(t *testing.T, l *fakeLog, c clock.Clock) *Controller {
 		t.Fatal(err)
 	}
 	ctrl := New(Options{
-		Me: 1, Log: l, Clock: c, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), Random: rand.NewChaCha8([32]byte{2}),
+		Me: 1, Log: l, Clock: c, Logger: slog.New(slog.DiscardHandler), Random: rand.NewChaCha8([32]byte{2}),
 		Resolver: config.NewResolver(static, 1),
 	})
 	t.Cleanup(ctrl.Close)

@@ -32,7 +32,7 @@ func createPartitions(img *metadata.Image, topics []GrowTopic) ([]metadata.Recor
 	reply := make([]NamedOutcome, 0, len(topics))
 	for i := range topics {
 		t := &topics[i]
-		out := Outcome{}
+		var out Outcome
 		switch n := count[t.Name]; {
 		case n == 0:
 			continue

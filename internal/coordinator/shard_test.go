@@ -280,14 +280,14 @@ func TestFailedCommitLoadsAgain(t *testing.T) {
 	b := newBench(t, log)
 	b.wantErr(b.set("a", 1), nil)
 	log.set(func() { log.mu.manual = true })
-	first, second := b.set("a", 2), make(chan error, 1)
+	first := b.set("a", 2)
 	b.open(first)
 	parked := make(chan error, 1)
 	b.shard.Submit(&ask{done: parked, alone: true, step: func(m *tally, _ time.Time) Step {
 		m.waits = append(m.waits, parked)
 		return Step{}
 	}})
-	second = b.set("a", 3)
+	second := b.set("a", 3)
 	b.open(second)
 	old := b.last
 	// The partition drops what was not committed.

@@ -71,7 +71,7 @@ func (n *node) Serve(*server.Conn, *server.Request) { n.calls.Add(1) }
 func start(t *testing.T) *node {
 	t.Helper()
 	n := &node{t: t, raft: make(chan string, 10)}
-	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
+	quiet := slog.New(slog.DiscardHandler)
 	s := peer.New(t.Context(), peer.Options{Node: n, Logger: quiet})
 	s.Open(peer.Cluster{
 		Me: 1, Controller: n, Fetch: n,
@@ -199,6 +199,16 @@ func TestHelloHasToMatch(t *testing.T) {
 	var joined wire.JoinResponse
 	if !l.call(&wire.JoinRequest{DirectoryID: me}, &joined) || joined.NodeID != 7 {
 		t.Fatalf("join: %+v", joined)
+	}
+	other := n.dial()
+	other.call(hello("", -1, me), &h)
+	if other.call(&wire.JoinRequest{DirectoryID: model.UUID{3}}, &joined) {
+		t.Fatal("a node asked for another one's place")
+	}
+	member := n.dial()
+	member.call(hello(ours, 2, model.UUID{2}), &h)
+	if !member.call(&wire.JoinRequest{DirectoryID: model.UUID{3}}, &joined) {
+		t.Fatal("a member could not pass the question on")
 	}
 	if l.call(&wire.RaftRequest{From: -1, DirectoryID: me}, &wire.RaftResponse{}) {
 		t.Fatal("a node without a cluster takes part in raft")

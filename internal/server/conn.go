@@ -167,14 +167,14 @@ func (c *Conn) isDead() bool {
 func (c *Conn) run() {
 	for {
 		err := c.fill()
-		lost := err != nil && err != errDraining
+		lost := err != nil && !errors.Is(err, errDraining)
 		if err == nil {
 			err = c.serveFrames()
 		}
 		if err == nil {
 			continue
 		}
-		if err == errSlim {
+		if errors.Is(err, errSlim) {
 			c.grown.Store(false)
 			go c.run()
 			return

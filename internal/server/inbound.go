@@ -64,7 +64,7 @@ func (c *Conn) fill() error {
 		}
 		n, err := c.t.read(c)
 		c.reading.Store(readBusy)
-		if err == errNoMemory {
+		if errors.Is(err, errNoMemory) {
 			if !c.awaitChunk(classBytes(int(c.in.hint))) {
 				return c.causeOfDeath()
 			}

@@ -1,6 +1,9 @@
 package server
 
-import "math"
+import (
+	"errors"
+	"math"
+)
 
 // Replies leave through whoever has the writer role: the reader when it has served all it had, or a goroutine started by the completion
 // that made the first reply of the queue ready.
@@ -130,7 +133,7 @@ func (c *Conn) writeOut(patient bool) {
 			return
 		}
 		err := c.write(batch[:n], patient)
-		if err == errCold {
+		if errors.Is(err, errCold) {
 			// The reader must not wait for the disk: another goroutine takes over, the writer role with it.
 			rest := make([]*Reply, n)
 			copy(rest, batch[:n])

@@ -71,10 +71,10 @@ func (t *tool) remark(g kadm.DescribedGroup) bool {
 
 // offsetRow is a line of --describe.
 type offsetRow struct {
-	topic                           string
-	partition                       int32
-	epoch, committed, end, lag      string
-	consumer, host, client, instant string
+	topic                      string
+	partition                  int32
+	epoch, committed, end, lag string
+	consumer, host, client     string
 }
 
 func (t *tool) printGroupOffsets(ctx context.Context, c *connect.Cluster, g kadm.DescribedGroup) error {

@@ -101,7 +101,7 @@ func (t *tool) resetSpec() (spec reset.Spec, given map[string]map[reset.Partitio
 	case o.has("by-duration"):
 		var d time.Duration
 		if d, err = reset.ParseDuration(o.value("by-duration")); err != nil {
-			err = errors.New("Text cannot be parsed to a Duration") //nolint:staticcheck // Java's words
+			err = errors.New("Text cannot be parsed to a Duration")
 		}
 		spec.Kind, spec.Time = reset.ToTime, time.Now().Add(-d)
 	case o.has("from-file"):

@@ -150,13 +150,13 @@ func (t *tool) createTopic(ctx context.Context, c *connect.Cluster) error {
 	topic.Topic, topic.NumPartitions, topic.ReplicationFactor = name, -1, -1
 	if t.opt.has("partitions") {
 		if topic.NumPartitions = int32(t.opt.int("partitions")); topic.NumPartitions < 1 {
-			return errors.New("The partitions must be greater than 0") //nolint:staticcheck // Kafka's words
+			return errors.New("The partitions must be greater than 0")
 		}
 	}
 	if t.opt.has("replication-factor") {
 		n := t.opt.int("replication-factor")
 		if n < 1 || n > 32767 {
-			return errors.New("The replication factor must be between 1 and 32767 inclusive") //nolint:staticcheck // Kafka's words
+			return errors.New("The replication factor must be between 1 and 32767 inclusive")
 		}
 		topic.ReplicationFactor = int16(n)
 	}
@@ -210,15 +210,15 @@ func parseAssignment(s string) ([]kmsg.CreateTopicsRequestTopicReplicaAssignment
 		for broker := range strings.SplitSeq(part, ":") {
 			n, err := strconv.ParseInt(strings.TrimSpace(broker), 10, 32)
 			if err != nil {
-				return nil, fmt.Errorf("For input string: %q", broker) //nolint:staticcheck // Java's words
+				return nil, fmt.Errorf("For input string: %q", broker)
 			}
 			if slices.Contains(a.Replicas, int32(n)) {
-				return nil, fmt.Errorf("Partition replica lists may not contain duplicate entries: %d", n) //nolint:staticcheck // Kafka's words
+				return nil, fmt.Errorf("Partition replica lists may not contain duplicate entries: %d", n)
 			}
 			a.Replicas = append(a.Replicas, int32(n))
 		}
 		if len(out) > 0 && len(a.Replicas) != len(out[0].Replicas) {
-			return nil, fmt.Errorf("Partition %d has different replication factor: [%s]", i, strings.ReplaceAll(part, ":", ", ")) //nolint:staticcheck // Kafka's words
+			return nil, fmt.Errorf("Partition %d has different replication factor: [%s]", i, strings.ReplaceAll(part, ":", ", "))
 		}
 		out = append(out, a)
 	}
@@ -254,7 +254,7 @@ func topicExpression(s string) (*regexp.Regexp, error) {
 	s = strings.ReplaceAll(strings.ReplaceAll(s, ",", "|"), " ", "")
 	re, err := regexp.Compile("^(?:" + s + ")$")
 	if err != nil {
-		return nil, fmt.Errorf("%s is an invalid regex.", s) //nolint:staticcheck // Kafka's words
+		return nil, fmt.Errorf("%s is an invalid regex.", s)
 	}
 	return re, nil
 }
@@ -262,7 +262,7 @@ func topicExpression(s string) (*regexp.Regexp, error) {
 // found fails when --topic matched nothing and nobody said that this may be.
 func (t *tool) found(names []string) error {
 	if len(names) == 0 && t.opt.has("topic") && !t.opt.has("if-exists") {
-		return fmt.Errorf("Topic '%s' does not exist as expected", t.opt.value("topic")) //nolint:staticcheck // Kafka's words
+		return fmt.Errorf("Topic '%s' does not exist as expected", t.opt.value("topic"))
 	}
 	return nil
 }

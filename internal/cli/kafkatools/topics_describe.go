@@ -19,7 +19,6 @@ import (
 type described struct {
 	name, id   string
 	partitions []kmsg.DescribeTopicPartitionsResponseTopicPartition
-	authorized bool
 	configs    []string // name=value, where it is not the default
 	minISR     int
 }
