@@ -91,11 +91,20 @@ func (c *Cluster) Addrs() []string {
 	return addrs
 }
 
+// NodeAddrs are the addresses other nodes connect to, for a node that is to join.
+func (c *Cluster) NodeAddrs() []string {
+	var addrs []string
+	for _, b := range c.Brokers {
+		addrs = append(addrs, b.flags.NodeListen)
+	}
+	return addrs
+}
+
 // Broker is the broker of a node id.
 func (c *Cluster) Broker(id int) *Broker {
 	c.t.Helper()
 	for _, b := range c.Brokers {
-		if b.node != nil && b.node.ID() == id {
+		if int(b.NodeID()) == id {
 			return b
 		}
 	}

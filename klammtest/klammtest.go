@@ -63,6 +63,14 @@ func (b *Broker) start() {
 // Addr is the address Kafka clients connect to, host:port.
 func (b *Broker) Addr() string { return b.flags.Listen }
 
+// NodeID is the broker's id; 0 while it does not run.
+func (b *Broker) NodeID() int32 {
+	if b.node == nil {
+		return 0
+	}
+	return int32(b.node.ID())
+}
+
 // HTTPAddr is the address of health and metrics, host:port.
 func (b *Broker) HTTPAddr() string { return b.flags.HTTPListen }
 

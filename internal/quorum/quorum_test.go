@@ -436,12 +436,13 @@ func TestFullDiskUsesTheReserveAndRecovers(t *testing.T) {
 	mem.SetCapacity(1<<20 + 300<<10)
 	var failed error
 	created := 0
-	for i := 0; failed == nil && i < 20000; i++ {
+	// The batch that meets the full disk waits for room; those behind it are refused. A slow machine lets others wait, too.
+	for i := 0; (failed == nil || errors.Is(failed, context.DeadlineExceeded)) && i < 20000; i++ {
 		if _, failed = n.proposeSoon(topic(i)); failed == nil {
 			created++
 		}
 	}
-	if !errors.Is(failed, ErrNoSpace) && !errors.Is(failed, context.DeadlineExceeded) {
+	if !errors.Is(failed, ErrNoSpace) {
 		t.Fatalf("%d created, then %v", created, failed)
 	}
 	if n.keep.reserve.held.Load() {

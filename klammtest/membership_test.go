@@ -1,0 +1,112 @@
+package klammtest_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/klamm/klamm/internal/node"
+	"github.com/klamm/klamm/klammtest"
+)
+
+// TestM6WipedBrokerComesBackAsSomebodyElse: its id and its vote stay with the disk that is gone.
+func TestM6WipedBrokerComesBackAsSomebodyElse(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	dir := t.TempDir()
+	c := klammtest.NewCluster(t)
+	lost := c.Join(klammtest.Data(dir)) // the fourth
+	if lost.NodeID() != 4 {
+		t.Fatalf("joined as %d", lost.NodeID())
+	}
+	lost.Kill()
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	c.Start()
+	if lost.NodeID() != 5 {
+		t.Fatalf("came back as %d", lost.NodeID())
+	}
+	adm := kadm.NewClient(clusterClient(t, c))
+	eventually(ctx, t, "the one that is gone is fenced", func() error {
+		m, err := adm.Metadata(ctx)
+		if err == nil && fmt.Sprint(m.Brokers.NodeIDs()) != "[1 2 3 5]" {
+			err = fmt.Errorf("brokers %v", m.Brokers.NodeIDs())
+		}
+		return err
+	})
+}
+
+// TestRefusedNodesSayWhy.
+func TestRefusedNodesSayWhy(t *testing.T) {
+	c, other := klammtest.NewCluster(t), klammtest.NewCluster(t, klammtest.Brokers(1))
+	refused := func(f node.Flags, want ...string) {
+		t.Helper()
+		f.Listen, f.NodeListen, f.HTTPListen, f.Stderr = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0", &strings.Builder{}
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		n, err := node.Start(ctx, f)
+		if err == nil {
+			_ = n.Stop()
+			t.Fatalf("started, wanted: %v", want)
+		}
+		for _, w := range want {
+			if !strings.Contains(err.Error(), w) {
+				t.Errorf("%q lacks %q", err, w)
+			}
+		}
+	}
+	refused(node.Flags{Data: t.TempDir(), Join: c.NodeAddrs()[0], Set: []string{"node.id=2"}}, "Node id 2 is in use", "unregister broker 2")
+
+	dir := t.TempDir()
+	b := other.Join(klammtest.Data(dir))
+	b.Stop()
+	refused(node.Flags{Data: dir, Join: c.NodeAddrs()[0]}, "this node belongs to cluster", "belongs to cluster", "klamm.join")
+	refused(node.Flags{Data: t.TempDir(), Join: "nowhere"}, "klamm.join", "nowhere")
+}
+
+// TestEveryBrokerIsADoor: whatever the controller decides can be asked of anybody.
+func TestEveryBrokerIsADoor(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	c := klammtest.NewCluster(t)
+	for _, b := range c.Brokers {
+		// The client knows of this broker alone, so everything goes there.
+		cl, err := kgo.NewClient(kgo.SeedBrokers(b.Addr()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		adm := kadm.NewClient(cl)
+		topic := fmt.Sprintf("door-%d", b.NodeID())
+		door := cl.Broker(int(b.NodeID()))
+		at := func(what string, err error) {
+			t.Helper()
+			if err != nil {
+				t.Errorf("broker %d: %s: %v", b.NodeID(), what, err)
+			}
+		}
+		askAt(ctx, at, door, topic)
+		eventually(ctx, t, "describe", func() error {
+			cfg, err := adm.DescribeTopicConfigs(ctx, topic)
+			if err != nil {
+				return err
+			}
+			rc, err := cfg.On(topic, nil)
+			if err != nil {
+				return err
+			}
+			for _, kv := range rc.Configs {
+				if kv.Key == "retention.ms" && kv.MaybeValue() == "1234" {
+					return nil
+				}
+			}
+			return fmt.Errorf("retention.ms is not 1234")
+		})
+		cl.Close()
+	}
+}
