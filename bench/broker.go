@@ -43,7 +43,7 @@ func startKlamm(bin, dir string, extra ...string) (*broker, error) {
 		return nil, err
 	}
 	addr := fmt.Sprintf("127.0.0.1:%d", port)
-	args := append([]string{"-c", brokerCPU, bin, "server", "--data", filepath.Join(dir, "data"), "--listen", addr, "--node-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", "-X", "max.connections=20000", "-X", "max.connection.creation.rate=100000"}, extra...)
+	args := append([]string{"-c", brokerCPU, bin, "server", "--data", filepath.Join(dir, "data"), "--listen", addr, "--node-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", "-X", "log.retention.check.interval.ms=500", "-X", "max.connections=20000", "-X", "max.connection.creation.rate=100000"}, extra...)
 	log, err := os.OpenFile(filepath.Join(dir, "server.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err

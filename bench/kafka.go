@@ -24,7 +24,8 @@ func startKafka(dir string) (*broker, error) {
 	}
 	var k *kafkaref.Broker
 	err := onCPU(brokerCPU, func() (err error) {
-		k, err = kafkaref.TryStartJVM(ctx, dir, []string{"-Xms512m", "-Xmx512m", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20"})
+		k, err = kafkaref.TryStartJVM(ctx, dir, []string{"-Xms512m", "-Xmx512m", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20"},
+			"log.retention.check.interval.ms=500", "log.initial.task.delay.ms=500")
 		return err
 	})
 	if err != nil {
