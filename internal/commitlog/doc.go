@@ -8,7 +8,8 @@
 // Invariants:  start <= durable end <= end. What DurableEnd covers survives a crash of every process and a power cut. Offsets
 // strictly increase, and follow each other without gaps until compaction or DeleteRecords. Indexes, snapshots and checkpoints can be
 // derived: losing or damaging one costs time, never an answer.
-// Start at:    dir.go and log.go, then append.go, read.go, committer.go, recover.go; docs/format/ draws every file.
+// Start at:    testdata/ (recovery as stories), dir.go and log.go, then append.go, read.go, committer.go, recover.go, clean.go;
+// docs/format/commitlog.md draws every file.
 //
 // # What is assumed of the disk
 //
@@ -19,7 +20,7 @@
 // A failed sync means that what it covered may be lost although the page cache still shows it, and that a second sync would
 // prove nothing. The directory goes offline at once: nothing more is acknowledged from it, and only a restart, which reads back what the
 // disk really has, brings it back. A failed read or write (EIO) does the same. A full disk does not: the partial write is cut off,
-// the append fails with ErrNoSpace, and the next one tries again.
+// the append fails with ErrNoSpace, and the next one tries again. Nor does a process out of descriptors (ErrTooManyFiles).
 //
 // A crash may leave: a torn or missing tail behind the last durable record, index entries without their records, leftovers of
 // interrupted renames and deletions, old checkpoints. Opening scans from the recovery point, which never lies behind undurable data or
