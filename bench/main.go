@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -73,7 +74,10 @@ func (s *session) run() error {
 	}
 	defer func() { _ = s.klamm.close(false) }()
 	idle := result{Row: "RSS idle", Unit: "MB", Target: 1.0 / 12, AtMost: true}
-	ready := result{Row: "exec to first accept", Unit: "s", Target: 1.0 / 40, AtMost: true, Klamm: []float64{s.klamm.ready.Seconds()}}
+	ready := result{Row: "exec to first accept", Unit: "s", Target: 1.0 / 40, AtMost: true}
+	if ready.Klamm, err = s.execTimes(filepath.Join(dir, "exec")); err != nil {
+		return err
+	}
 	if !s.noKafka {
 		if s.kafka, err = startKafka(filepath.Join(dir, "kafka")); err != nil {
 			return err
@@ -108,6 +112,28 @@ func (s *session) run() error {
 	fmt.Printf("\n%d pairs a row, brokers on cpu %s, load on cpu %s, host steal %.1f s in %s; raw runs in %s\n",
 		s.pairs, brokerCPU, loadCPU, stealSeconds()-begunSteal, time.Since(begun).Round(time.Second), name)
 	return nil
+}
+
+// execs is how often Klamm is started to see how long that takes; one start of Kafka has to do.
+const execs = 5
+
+// execTimes is the median start of a node without data, in seconds. One start differs from the next by what else the machine does.
+func (s *session) execTimes(dir string) ([]float64, error) {
+	var took []float64
+	for i := range execs {
+		b, err := startKlamm(s.bin, filepath.Join(dir, strconv.Itoa(i)))
+		if err != nil {
+			return nil, err
+		}
+		took = append(took, b.ready.Seconds())
+		if err := b.close(false); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.raw.Encode(map[string]any{"row": "exec to first accept", "broker": "klamm", "seconds": took}); err != nil {
+		return nil, err
+	}
+	return []float64{median(took)}, nil
 }
 
 func (s *session) readRSS(r *result) {
