@@ -43,7 +43,11 @@ func (p *Partition) ListOffset(ts int64, kind Isolation, epoch model.LeaderEpoch
 		return FoundOffset{Offset: limit, Timestamp: -1, LeaderEpoch: v.epoch}, nil
 	case Earliest, EarliestLocal:
 		start := p.log.Start()
-		return FoundOffset{Offset: start, Timestamp: -1, LeaderEpoch: p.log.EpochAt(start)}, nil
+		epoch := p.log.EpochAt(start)
+		if start >= p.log.End() { // no record there yet: the next one will be of this leader
+			epoch = v.epoch
+		}
+		return FoundOffset{Offset: start, Timestamp: -1, LeaderEpoch: epoch}, nil
 	case LatestTiered, EarliestPendingUpload:
 		return notFound(), nil
 	case MaxTimestamp:

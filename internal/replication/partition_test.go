@@ -244,6 +244,29 @@ func TestEpochsWithoutRecordsEndWhereTheyBegan(t *testing.T) {
 	check(5, 5, 2)
 }
 
+func TestFirstOffsetOfAnEmptyLogIsOfTheLeadersEpoch(t *testing.T) {
+	s := openStand(t, vfs.NewMem(6), Config{MinISR: 1})
+	first := func() FoundOffset {
+		t.Helper()
+		f, err := s.part.ListOffset(Earliest, ReadUncommitted, model.NoLeaderEpoch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	s.part.BecomeLeader(alone(3, 3))
+	if f := first(); f.Offset != 0 || f.LeaderEpoch != 3 {
+		t.Errorf("empty: %+v", f)
+	}
+	if _, err := s.append(1, nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	s.part.BecomeLeader(alone(4, 4))
+	if f := first(); f.Offset != 0 || f.LeaderEpoch != 3 {
+		t.Errorf("with a record of an older epoch: %+v", f)
+	}
+}
+
 // The leader's word travels: a follower that was cut by epochs ends with the leader's records, and knows its high watermark.
 func TestFollowerReconcilesByEpoch(t *testing.T) {
 	leader, follower := openStand(t, vfs.NewMem(4), Config{MinISR: 1}), openStand(t, vfs.NewMem(5), Config{MinISR: 1})
