@@ -97,6 +97,10 @@ func TestClusterSurvivesTheLossOfAnyBroker(t *testing.T) {
 		c.Start()
 		t.Logf("broker %d is back after %v", i+1, time.Since(begin))
 	}
+	for _, b := range c.Brokers {
+		b.Kill()
+	}
+	c.Start()
 	c.Stop()
 	c.Start()
 	eventually(ctx, t, "topics after a restart of all", func() error {
@@ -121,14 +125,7 @@ func TestALoneBrokerGrows(t *testing.T) {
 	for range 3 {
 		c.Join()
 	}
-	eventually(ctx, t, "voters", func() error {
-		req := kmsg.NewDescribeQuorumRequest()
-		rt := kmsg.NewDescribeQuorumRequestTopic()
-		rt.Topic, rt.Partitions = "__cluster_metadata", []kmsg.DescribeQuorumRequestTopicPartition{{}}
-		req.Topics = append(req.Topics, rt)
-		q, err := req.RequestWith(ctx, cl)
-		return quorumOf(q, err, 3, 1)
-	})
+	eventually(ctx, t, "voters", func() error { return quorumOf(ctx, cl, 3, 1) })
 	if m, err := adm.Metadata(ctx); err != nil || len(m.Brokers) != 4 {
 		t.Fatalf("%d brokers: %v", len(m.Brokers), err)
 	}
@@ -143,7 +140,12 @@ func TestALoneBrokerGrows(t *testing.T) {
 }
 
 // quorumOf checks how many voters and observers the metadata quorum has.
-func quorumOf(q *kmsg.DescribeQuorumResponse, err error, voters, observers int) error {
+func quorumOf(ctx context.Context, cl *kgo.Client, voters, observers int) error {
+	req := kmsg.NewDescribeQuorumRequest()
+	rt := kmsg.NewDescribeQuorumRequestTopic()
+	rt.Topic, rt.Partitions = "__cluster_metadata", []kmsg.DescribeQuorumRequestTopicPartition{{}}
+	req.Topics = append(req.Topics, rt)
+	q, err := req.RequestWith(ctx, cl)
 	if err != nil {
 		return err
 	}

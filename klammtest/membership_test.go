@@ -9,6 +9,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/klamm/klamm/internal/node"
 	"github.com/klamm/klamm/klammtest"
@@ -108,5 +109,30 @@ func TestEveryBrokerIsADoor(t *testing.T) {
 			return fmt.Errorf("retention.ms is not 1234")
 		})
 		cl.Close()
+	}
+}
+
+// TestUnregisteredBrokerThatLivesComesBack, as Kafka's do: it is a member again, with the id it has.
+func TestUnregisteredBrokerThatLivesComesBack(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	c := klammtest.NewCluster(t, klammtest.Set("broker.heartbeat.interval.ms", "100"), klammtest.Set("broker.session.timeout.ms", "2000"))
+	cl := clusterClient(t, c)
+	adm := kadm.NewClient(cl)
+	q := kmsg.NewUnregisterBrokerRequest()
+	q.BrokerID = 2
+	if resp, err := q.RequestWith(ctx, cl); err != nil || resp.ErrorCode != 0 {
+		t.Fatalf("%+v %v", resp, err)
+	}
+	eventually(ctx, t, "broker 2 is back", func() error {
+		m, err := adm.Metadata(ctx)
+		if err == nil && fmt.Sprint(m.Brokers.NodeIDs()) != "[1 2 3]" {
+			err = fmt.Errorf("brokers %v", m.Brokers.NodeIDs())
+		}
+		return err
+	})
+	eventually(ctx, t, "three voters", func() error { return quorumOf(ctx, cl, 3, 0) })
+	if _, err := adm.CreateTopic(ctx, 3, 3, nil, "after"); err != nil {
+		t.Fatal(err)
 	}
 }

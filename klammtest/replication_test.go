@@ -297,10 +297,14 @@ func TestCommittedOffsetsSurviveTheirCoordinator(t *testing.T) {
 		}
 		begin := time.Now()
 		c.Broker(id).Kill()
-		// This client remembers a coordinator, and dials it until its next look at the metadata; a new one asks for it.
-		adm = kadm.NewClient(clusterClient(t, c))
 		eventually(ctx, t, "committed offset", func() error {
-			got, err := adm.FetchOffsets(ctx, "g")
+			// A client remembers a coordinator, and dials it until its next look at the metadata; a new one asks for it. It may be told of
+			// the old one by a broker that has not heard yet.
+			cl := clusterClient(t, c)
+			defer cl.Close()
+			short, cancel := context.WithTimeout(ctx, time.Second)
+			defer cancel()
+			got, err := kadm.NewClient(cl).FetchOffsets(short, "g")
 			if err != nil {
 				return err
 			}
@@ -311,5 +315,6 @@ func TestCommittedOffsetsSurviveTheirCoordinator(t *testing.T) {
 		})
 		t.Logf("coordinator %d died; the next one answers after %v", id, time.Since(begin))
 		c.Start()
+		adm = kadm.NewClient(clusterClient(t, c))
 	}
 }

@@ -218,15 +218,45 @@ func (n *Node) stayIn(ctx context.Context) error {
 	defer cancel()
 	reply, err := n.beat(ctx, false)
 	if errors.Is(err, model.StaleBrokerEpoch) || errors.Is(err, model.BrokerIDNotRegistered) {
-		if err = n.register(ctx); err == nil {
+		// Unregistered while it lives, it is no member of the quorum any more either, and hears nothing.
+		if err = n.join(ctx); err == nil {
+			err = n.register(ctx)
+		}
+		if err == nil {
 			err = n.enter(ctx)
 		}
 		return err
+	}
+	if errors.Is(err, errNoController) {
+		n.askForPlace()
 	}
 	if err == nil && reply.Fenced {
 		return n.enter(ctx)
 	}
 	return err
+}
+
+// askForPlace asks the other members for this node's place, as a node that hears of no leader may have lost it: nobody tells a node that it
+// was taken out of the quorum. Who still has its place only learns that.
+func (n *Node) askForPlace() {
+	q := n.placeRequest()
+	for _, m := range n.quorum.Members() {
+		if m.NodeID == n.me {
+			continue
+		}
+		ctx, cancel := context.WithTimeout(n.links.ctx, callTime)
+		var resp wire.JoinResponse
+		err := n.caller(n.links.calls)(ctx, m.NodeID, q, 0, &resp)
+		cancel()
+		if err == nil && resp.ErrorCode == model.None {
+			return
+		}
+	}
+}
+
+// placeRequest asks for the place this node has already.
+func (n *Node) placeRequest() *wire.JoinRequest {
+	return &wire.JoinRequest{DirectoryID: n.dirs.list[0].Identity().DirectoryID, Address: n.links.self, NodeID: int32(n.me)}
 }
 
 // leave hands leadership over before a stop: first of partitions, then of the metadata log.
@@ -358,16 +388,20 @@ func (r remote) Forward(ctx context.Context, q *wire.ForwardRequest) (body []byt
 
 // announce writes this node's address down where it changed.
 func (n *Node) announce(ctx context.Context) error {
-	if n.links.self == "" {
-		return nil
-	}
 	for _, m := range n.quorum.Members() {
 		if m.NodeID == n.me && addressOf(m.Endpoints) == n.links.self {
 			return nil
 		}
 	}
-	q := wire.JoinRequest{DirectoryID: n.dirs.list[0].Identity().DirectoryID, Address: n.links.self, NodeID: int32(n.me)}
-	resp := nodePort{n}.Join(ctx, &q)
+	return n.join(ctx)
+}
+
+// join asks for the place this node has already.
+func (n *Node) join(ctx context.Context) error {
+	if n.links.self == "" {
+		return nil
+	}
+	resp := nodePort{n}.Join(ctx, n.placeRequest())
 	return remoteError(resp.ErrorCode, resp.ErrorMessage)
 }
 

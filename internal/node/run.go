@@ -12,7 +12,10 @@ import (
 // Run starts a node and serves until ctx ends, which is a clean end and gives nil, or something breaks.
 func Run(ctx context.Context, f Flags) error {
 	n, err := Start(ctx, f)
-	if err != nil {
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil // told to stop before it was ready, while it waited for other nodes perhaps
+	case err != nil:
 		return err
 	}
 	if terminal(f.Stdout) {
