@@ -81,8 +81,9 @@ func (d *dirs) closed(tp model.TopicPartition) {
 func (d *dirs) close(epoch model.BrokerEpoch) error {
 	var errs []error
 	for _, dir := range d.list {
-		if err := dir.Close(epoch); !errors.Is(err, commitlog.ErrOffline) {
-			errs = append(errs, err) // that a directory failed was said when it did
+		failed := dir.Offline() != nil // that was said when it happened
+		if err := dir.Close(epoch); !failed {
+			errs = append(errs, err)
 		}
 	}
 	return errors.Join(errs...)

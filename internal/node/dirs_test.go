@@ -1,6 +1,7 @@
 package node_test
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -13,6 +14,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/klamm/klamm/internal/commitlog"
+	"github.com/klamm/klamm/internal/node"
 	"github.com/klamm/klamm/klammtest"
 )
 
@@ -135,4 +138,22 @@ func (r *rig) once(topic string, p int32) error {
 	cl := r.client(kgo.RecordRetries(0), kgo.DisableIdempotentWrite())
 	defer cl.Close()
 	return cl.ProduceSync(r.ctx, rec).FirstErr()
+}
+
+// A stop that cannot leave the marks of a clean end is no clean end, and its exit code says so.
+func TestStopThatFailsSaysSo(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "data")
+	n, err := node.Start(t.Context(), node.Flags{
+		Data: dir, Listen: "127.0.0.1:0", NodeListen: "127.0.0.1:0", HTTPListen: "127.0.0.1:0", Stdout: io.Discard, Stderr: io.Discard,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Stop(); !errors.Is(err, commitlog.ErrOffline) {
+		t.Errorf("stopped with %v", err)
+	}
 }
