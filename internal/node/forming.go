@@ -241,6 +241,11 @@ func (w *newcomer) found(founders map[string]model.UUID) (*place, error) {
 // enter becomes part of a cluster that there is already.
 func (w *newcomer) enter(ctx context.Context, addr string, h *wire.HelloResponse) (*place, error) {
 	for i := range h.Members {
+		// Raft's first question reaches this node before any metadata does, and its answer has to find the way.
+		m := &h.Members[i]
+		w.n.links.book.learn(model.BrokerID(m.NodeID), m.DirectoryID, m.Address)
+	}
+	for i := range h.Members {
 		// The others formed the cluster with this very directory and were quicker. It has promised nothing yet, so it may begin empty.
 		if m := &h.Members[i]; m.DirectoryID == w.directory {
 			return &place{identity: identity{*h.ClusterID, model.BrokerID(m.NodeID)}, joins: true}, nil
