@@ -2,7 +2,9 @@ package controller
 
 import (
 	"testing"
+	"time"
 
+	"github.com/klamm/klamm/internal/clock"
 	"github.com/klamm/klamm/internal/metadata"
 	"github.com/klamm/klamm/internal/model"
 )
@@ -92,5 +94,42 @@ func TestRestartOnTheSameDiskNeedNotWait(t *testing.T) {
 		if out.Code != c.code {
 			t.Errorf("%v %v: %v", c.dirs, c.endpoints, out)
 		}
+	}
+}
+
+// late is a clock whose timers come late, as after a pause of the whole process.
+type late struct {
+	clock.Clock
+	run func()
+	now time.Time
+}
+
+func (l *late) Now() time.Time { return l.now }
+
+func (l *late) AfterFunc(_ time.Duration, f func()) clock.Timer {
+	l.run = f
+	return clock.NewManual(l.now).AfterFunc(0, func() {})
+}
+
+// TestPausedControllerFencesNobody: it did not listen, so nobody was silent.
+func TestPausedControllerFencesNobody(t *testing.T) {
+	l := newFakeLog(t)
+	pause := &late{now: time.Unix(1000, 0)}
+	c := startController(t, l, pause)
+	l.lead(1)
+	mustRegister(t, c, 1)
+	mustRegister(t, c, 2)
+	settle(t, c)
+	pause.now = pause.now.Add(30 * time.Second)
+	pause.run()
+	settle(t, c)
+	if l.Image().Broker(2).Fenced {
+		t.Fatal("fenced by a controller that had slept")
+	}
+	pause.now = pause.now.Add(10 * time.Second)
+	pause.run()
+	settle(t, c)
+	if !l.Image().Broker(2).Fenced {
+		t.Fatal("not fenced although it was silent after that, too")
 	}
 }

@@ -69,8 +69,16 @@ func (s *sessions) begin(id model.BrokerID) {
 	}
 	s.last[id] = s.c.o.Clock.Now()
 	if s.next == nil {
-		s.next = s.c.o.Clock.AfterFunc(s.c.o.SessionTimeout, func() { s.c.inbox.push(s.expire) })
+		s.lookIn(s.c.o.SessionTimeout)
 	}
+}
+
+func (s *sessions) lookIn(d time.Duration) {
+	due := s.c.o.Clock.Now().Add(d)
+	s.next = s.c.o.Clock.AfterFunc(d, func() {
+		late := s.c.o.Clock.Now().Sub(due)
+		s.c.inbox.push(func() { s.expire(late) })
+	})
 }
 
 // alive reports that the broker was heard of within its session.
@@ -79,13 +87,20 @@ func (s *sessions) alive(id model.BrokerID) bool {
 	return ok && s.heard[id] && s.c.o.Clock.Now().Sub(at) < s.c.o.SessionTimeout
 }
 
-// expire fences who was silent and looks again when the next one could be.
-func (s *sessions) expire() {
+// expire fences who was silent and looks again when the next one could be. late is how much later than asked for the timer came.
+func (s *sessions) expire(late time.Duration) {
 	s.next = nil
 	if !s.c.leading {
 		return
 	}
 	now, soonest := s.c.o.Clock.Now(), s.c.o.SessionTimeout
+	if late > s.c.o.SessionTimeout/2 {
+		// This process stood still itself (a paused machine, a stopped process): it has not listened, so nobody was silent.
+		s.c.o.Logger.Warn("controller was held up; every broker gets another session", "late", late)
+		for id := range s.last {
+			s.last[id] = now
+		}
+	}
 	for id, at := range s.last {
 		if left := s.c.o.SessionTimeout - now.Sub(at); left > 0 {
 			soonest = min(soonest, left)
@@ -95,7 +110,7 @@ func (s *sessions) expire() {
 		s.c.fenceSilent(id, "no heartbeat for "+s.c.o.SessionTimeout.String())
 	}
 	if len(s.last) > 0 {
-		s.next = s.c.o.Clock.AfterFunc(soonest, func() { s.c.inbox.push(s.expire) })
+		s.lookIn(soonest)
 	}
 }
 

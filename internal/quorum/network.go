@@ -221,13 +221,24 @@ func (d *driver) stand(lost uint64) {
 	if !slices.Contains(d.conf.GetVoters(), d.id) {
 		return
 	}
-	tick := d.q.o.ElectionTick
-	wait := tick/4 + time.Duration(d.peers.rank(d.conf, d.id, lost))*2*tick
+	tick, rank := d.q.o.ElectionTick, time.Duration(d.peers.rank(d.conf, d.id, lost))
+	d.campaignIn(tick/4+rank*2*tick, (rank+1)*2*tick, standTries)
+}
+
+// standTries is how often a voter stands that is not heard: the others may be starting, too.
+const standTries = 8
+
+// campaignIn stands after a while, and again until somebody leads.
+func (d *driver) campaignIn(wait, again time.Duration, tries int) {
 	term := d.term
 	d.q.o.Clock.AfterFunc(wait, func() {
 		d.call(func() {
-			if d.leader == raft.None && d.term == term {
-				_ = d.raft.Campaign() // it fails when this node may not stand: then it does not
+			if d.leader != raft.None || d.term != term {
+				return
+			}
+			_ = d.raft.Campaign() // it fails when this node may not stand: then it does not
+			if tries > 1 {
+				d.campaignIn(again, again, tries-1)
 			}
 		})
 	})
