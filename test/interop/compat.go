@@ -3,6 +3,7 @@ package interop
 import (
 	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -56,7 +57,7 @@ func (c Compatibility) Render() string {
 	return b.String()
 }
 
-// order is the document's order of clients: by language as first met, then as given.
+// clients writes a row per client, by language and name.
 func (c Compatibility) clients(b *strings.Builder) {
 	rows := slices.Clone(c.Rows)
 	slices.SortFunc(rows, func(x, y Row) int {
@@ -104,23 +105,39 @@ func (c Compatibility) lines(b *strings.Builder, title, head string, lines []Lin
 	}
 }
 
-// compared writes where Klamm and Kafka differ.
+// compared writes where Klamm and Kafka differ, by reason.
 func (c Compatibility) compared(b *strings.Builder) {
 	if c.Compared == 0 {
 		return
 	}
-	fmt.Fprintf(b, "\n## Compared with Apache Kafka\n\nOne Java program asks both %d things (results, error codes, messages). They answer alike but for these:\n\n"+
-		"| Case | Kafka 4.3.1 | Klamm | Why |\n|---|---|---|---|\n", c.Compared)
+	fmt.Fprintf(b, "\n## Compared with Apache Kafka\n\nOne Java program asks both %d things (results, error codes, messages). They answer alike but for what follows.\n", c.Compared)
+	var reasons []string
+	by := map[string][]Difference{}
 	for _, d := range c.Differences {
-		fmt.Fprintf(b, "| %s | %s | %s | %s |\n", d.Case, cell(d.Kafka), cell(d.Klamm), d.Reason)
+		if by[d.Reason] == nil {
+			reasons = append(reasons, d.Reason)
+		}
+		by[d.Reason] = append(by[d.Reason], d)
+	}
+	slices.Sort(reasons)
+	for _, r := range reasons {
+		fmt.Fprintf(b, "\n%s\n\n| Case | Kafka 4.3.1 | Klamm |\n|---|---|---|\n", r)
+		for _, d := range by[r] {
+			fmt.Fprintf(b, "| %s | %s | %s |\n", d.Case, cell(d.Kafka), cell(d.Klamm))
+		}
 	}
 }
 
-// cell shortens a text for a table.
+// cell makes a text fit for a table, and the same on every run.
 func cell(s string) string {
+	s = regexp.MustCompile(`127\.0\.0\.1:\d+`).ReplaceAllString(s, "ADDR")
+	s = regexp.MustCompile(`/tmp/[^ ,\]]+`).ReplaceAllString(s, "DIR")
 	s = strings.ReplaceAll(s, "|", "\\|")
-	if len(s) > 120 {
-		s = s[:117] + "..."
+	if start, ok := strings.CutSuffix(s, "*"); ok {
+		s = start + "..."
+	}
+	if len(s) > 160 {
+		s = s[:157] + "..."
 	}
 	return s
 }

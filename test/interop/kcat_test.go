@@ -1,12 +1,16 @@
 package interop
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
 	"os/exec"
 	"regexp"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -57,6 +61,7 @@ func TestKcat(t *testing.T) {
 	checkCodecs(t, node.addr, prefix)
 	k.consume(got, prefix)
 	k.group(got, prefix)
+	k.rebalance(got, prefix)
 	for _, wrong := range got.Check(Cases()) {
 		t.Error(wrong)
 	}
@@ -149,6 +154,97 @@ func (k kcat) group(got Transcript, prefix string) {
 	once := k.must("", "-G", prefix+"-members", "-e", "-q", "-f", "%s\n", "-X", "auto.offset.reset=earliest", prefix+"-group")
 	again := k.must("", "-G", prefix+"-members", "-e", "-q", "-f", "%s\n", "-X", "auto.offset.reset=earliest", prefix+"-group")
 	got["group.records"] = fmt.Sprintf("ok records=%d twice=%d", strings.Count(once, "\n"), strings.Count(again, "\n"))
+}
+
+// rebalance lets two kcats share the partitions of a topic; each says on its standard error what it was given.
+func (k kcat) rebalance(got Transcript, prefix string) {
+	one := k.member(prefix+"-sharers", prefix+"-group")
+	got["group.join"] = "ok partitions=" + one.settled(func() string { return strconv.Itoa(one.owned()) }, "4")
+	two := k.member(prefix+"-sharers", prefix+"-group")
+	both := func() string { return fmt.Sprintf("%d+%d", one.owned(), two.owned()) }
+	got["group.share"] = "ok partitions=" + one.settled(both, "2+2")
+	two.leave()
+	got["group.leave"] = "ok partitions=" + one.settled(func() string { return strconv.Itoa(one.owned()) }, "4")
+	one.leave()
+}
+
+// kcatMember is a kcat in a group.
+type kcatMember struct {
+	t   *testing.T
+	cmd *exec.Cmd
+
+	mu struct {
+		sync.Mutex
+		partitions int
+	}
+	changed chan struct{}
+	ended   chan struct{}
+}
+
+// member starts a kcat that stays in the group until it leaves.
+func (k kcat) member(group, topic string) *kcatMember {
+	k.t.Helper()
+	m := &kcatMember{t: k.t, changed: make(chan struct{}, 1), ended: make(chan struct{})}
+	m.cmd = exec.CommandContext(k.t.Context(), "kcat", "-b", k.addr, "-G", group, "-X", "heartbeat.interval.ms=200", "-X", "session.timeout.ms=6000", topic)
+	errs, err := m.cmd.StderrPipe()
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	if err := m.cmd.Start(); err != nil {
+		k.t.Fatal(err)
+	}
+	go func() {
+		defer close(m.ended)
+		for in := bufio.NewScanner(errs); in.Scan(); {
+			if _, assigned, ok := strings.Cut(in.Text(), "assigned: "); ok {
+				m.set(strings.Count(assigned, "["))
+			} else if strings.Contains(in.Text(), "revoked: ") {
+				m.set(0)
+			}
+		}
+		_ = m.cmd.Wait()
+	}()
+	return m
+}
+
+func (m *kcatMember) set(partitions int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.mu.partitions = partitions
+	select {
+	case m.changed <- struct{}{}:
+	default:
+	}
+}
+
+// owned is how many partitions it was given last.
+func (m *kcatMember) owned() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.mu.partitions
+}
+
+// settled waits until what is said of the group is as wanted, and says what it is in the end.
+func (m *kcatMember) settled(now func() string, want string) string {
+	limit := time.NewTimer(30 * time.Second)
+	defer limit.Stop()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for now() != want {
+		select {
+		case <-m.changed:
+		case <-tick.C: // the other member has changed
+		case <-limit.C:
+			return now()
+		}
+	}
+	return want
+}
+
+// leave ends kcat as ^C does.
+func (m *kcatMember) leave() {
+	_ = m.cmd.Process.Signal(os.Interrupt)
+	<-m.ended
 }
 
 func lastWord(s string) string {
