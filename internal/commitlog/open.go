@@ -16,17 +16,15 @@ type opening struct {
 	highWatermark model.Offset
 	meta          partitionMeta // zero when it was not read
 	cleaned       model.Offset  // the cleaner has been at it up to here
-	fresh         bool          // no checkpoint has ever named it: it begins at 0
+	complete      bool          // recovery point and start are what was written last, or 0 because nothing ever was
 }
 
 func (d *Dir) opening(tp model.TopicPartition) opening {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	_, hasPoint := d.left.recoveryPoints[tp]
-	_, hasStart := d.left.starts[tp]
 	return opening{
 		startUnknown: d.left.noStarts,
-		fresh:        d.left.complete && !hasPoint && !hasStart,
+		complete:     d.left.complete,
 		clean:        d.left.clean[tp.String()], recoveryPoint: d.left.recoveryPoints[tp], start: d.left.starts[tp],
 		highWatermark: d.left.highWatermarks[tp], cleaned: d.left.cleaned[tp],
 	}

@@ -31,8 +31,9 @@ func (r *recovery) run(names []string) error {
 	if err := r.collect(names); err != nil {
 		return err
 	}
-	if len(r.all) == 0 || (r.left.fresh && r.all[0].base > 0) { // or its first segment never reached the disk
-		return r.restartAt(max(r.left.start, r.left.recoveryPoint))
+	begin := max(r.left.start, r.left.recoveryPoint)
+	if len(r.all) == 0 || (r.left.complete && r.all[0].base > begin) {
+		return r.restartAt(begin) // or the first segment never reached the disk, and what follows it continues nothing
 	}
 	// Segments below the log's start may be on their way out, and some of their names have come back and others not. The holes between them
 	// say nothing about the rest; but the producers may have to be derived from what is there.
