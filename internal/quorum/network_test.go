@@ -259,8 +259,10 @@ func TestThreeVotersUnderFaults(t *testing.T) {
 func faults(t *testing.T, seed uint64) int {
 	w := newWorld(t, seed, 3)
 	defer w.stopAll()
+	w.mu.Lock()
 	w.loss = w.rng.Float64() * 0.2
 	w.snapshot = int64(500 + w.rng.IntN(20_000))
+	w.mu.Unlock()
 	for range 300 {
 		w.mu.Lock()
 		event, a, b := w.rng.IntN(40), model.BrokerID(1+w.rng.IntN(3)), model.BrokerID(1+w.rng.IntN(3))
@@ -394,7 +396,10 @@ func TestLearnerSurvivesPowerCutsWhileItInstallsSnapshots(t *testing.T) {
 				for range 1100 { // more than the leader keeps in memory
 					w.create()
 				}
-				time.Sleep(time.Duration(w.rng.IntN(300)) * time.Millisecond)
+				w.mu.Lock()
+				pause := time.Duration(w.rng.IntN(300)) * time.Millisecond
+				w.mu.Unlock()
+				time.Sleep(pause)
 				w.crash(2)
 				for range 200 {
 					w.create()

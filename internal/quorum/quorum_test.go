@@ -36,7 +36,7 @@ type node struct {
 
 func testOptions(fs vfs.FS) Options {
 	return Options{
-		FS: fs, Clock: clock.Real(), Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), Dir: testDir,
+		FS: fs, Clock: clock.Real(), Logger: slog.New(slog.DiscardHandler), Dir: testDir,
 		Identity: Identity{ClusterID: "cluster", NodeID: 1, DirectoryID: model.UUID{7, 7}}, ReserveBytes: -1,
 		Founders: []Member{{NodeID: 1, DirectoryID: model.UUID{7, 7}, Endpoints: []metadata.Endpoint{{Name: "CONTROLLER", Host: "h", Port: 9093}}}},
 	}
