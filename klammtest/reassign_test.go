@@ -56,7 +56,7 @@ func replicasOf(ctx context.Context, t *testing.T, adm *kadm.Client, topic strin
 	eventually(ctx, t, "partition", func() error {
 		m, err := adm.Metadata(ctx, topic)
 		if d = m.Topics[topic].Partitions[p]; err == nil && len(d.Replicas) == 0 {
-			err = fmt.Errorf("not known: %v", m.Topics[topic].Err)
+			err = fmt.Errorf("not known: %w", m.Topics[topic].Err)
 		}
 		return err
 	})

@@ -43,7 +43,7 @@ func parseListeners(list []string) ([]Listener, error) {
 			return nil, err
 		}
 		if slices.ContainsFunc(out, func(o Listener) bool { return o.Name == l.Name }) {
-			return nil, fmt.Errorf("Each listener must have a different name, but %s stands there twice", l.Name) //nolint:staticcheck // Kafka's words
+			return nil, fmt.Errorf("Each listener must have a different name, but %s stands there twice", l.Name)
 		}
 		out = append(out, l)
 	}
@@ -102,7 +102,7 @@ func checkListeners(s *Static) error {
 		protocol, ok := s.securityProtocol(l.Name)
 		if !ok {
 			return &SourceError{Place: s.where("listeners"), Err: fmt.Errorf(
-				"No security protocol defined for listener %s: add %s:PLAINTEXT to listener.security.protocol.map", l.Name, l.Name)} //nolint:staticcheck // Kafka's words
+				"No security protocol defined for listener %s: add %s:PLAINTEXT to listener.security.protocol.map", l.Name, l.Name)}
 		}
 		if protocol != plaintext {
 			return &SourceError{Place: s.where("listeners"), Err: &RefusedError{Name: "listener " + l.Name, Reason: fmt.Sprintf(

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"encoding/binary"
 	"io"
 	"time"
@@ -168,7 +169,7 @@ func readFully(f File, b []byte, offset int64) error {
 	if n == len(b) {
 		return nil
 	}
-	if err == nil || err == io.EOF {
+	if err == nil || errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
 	}
 	return err

@@ -105,14 +105,14 @@ func ParseCSV(r io.Reader) (map[string]map[Partition]int64, error) {
 // ParseTime reads the date-times Kafka's tool takes: YYYY-MM-DDThh:mm:ss[.sss][Z|+hh[:]mm]; without a zone it is UTC, as there.
 func ParseTime(s string) (time.Time, error) {
 	if !strings.Contains(s, "T") {
-		return time.Time{}, errors.New("Error parsing timestamp. It does not contain a 'T' according to ISO8601 format") //nolint:staticcheck // Kafka's words
+		return time.Time{}, errors.New("Error parsing timestamp. It does not contain a 'T' according to ISO8601 format")
 	}
 	for _, layout := range []string{"2006-01-02T15:04:05Z07:00", "2006-01-02T15:04:05Z0700", "2006-01-02T15:04:05Z07", "2006-01-02T15:04:05"} {
 		if t, err := time.Parse(layout, s); err == nil {
 			return t, nil
 		}
 	}
-	return time.Time{}, fmt.Errorf("Unparseable date: %q", s) //nolint:staticcheck // Kafka's words
+	return time.Time{}, fmt.Errorf("Unparseable date: %q", s)
 }
 
 // ParseDuration reads an ISO 8601 duration of days and less, such as P1DT2H3M4.5S, or Go's form, 26h3m.
