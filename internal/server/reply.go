@@ -1,8 +1,8 @@
 package server
 
 import (
-	"errors"
 	"encoding/binary"
+	"errors"
 	"io"
 	"time"
 
