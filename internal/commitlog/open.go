@@ -26,6 +26,7 @@ func (d *Dir) opening(tp model.TopicPartition) opening {
 		startUnknown: d.left.noStarts,
 		complete:     d.left.complete,
 		clean:        d.left.clean[tp.String()], recoveryPoint: d.left.recoveryPoints[tp], start: d.left.starts[tp],
+		meta:          d.left.metas[tp],
 		highWatermark: d.left.highWatermarks[tp], cleaned: d.left.cleaned[tp],
 	}
 }

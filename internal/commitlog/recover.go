@@ -35,6 +35,9 @@ func (r *recovery) run(names []string) error {
 	if len(r.all) == 0 || (r.left.complete && r.all[0].base > begin) {
 		return r.restartAt(begin) // or the first segment never reached the disk, and what follows it continues nothing
 	}
+	if r.left.complete && r.ours && r.all[0].base > r.left.start {
+		r.report(Event{Kind: EventCorrupt, TP: r.tp, From: r.left.start, To: r.all[0].base}) // durable, and not there
+	}
 	// Segments below the log's start may be on their way out, and some of their names have come back and others not. The holes between them
 	// say nothing about the rest; but the producers may have to be derived from what is there.
 	v := &view{segments: r.all}
