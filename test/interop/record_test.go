@@ -7,12 +7,14 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/klamm/klamm/internal/wire"
 	"github.com/klamm/klamm/test/interop/clients"
 )
 
@@ -70,10 +72,19 @@ func document() error {
 		return os.WriteFile(path, []byte(text), 0o644)
 	}
 	old, err := os.ReadFile(path)
-	if err != nil || string(old) != text {
-		return fmt.Errorf("%s is not what ran: `make interop-docs` writes it anew (%w)", path, err)
+	if err != nil {
+		return err
 	}
-	return nil
+	if string(old) == text {
+		return nil
+	}
+	then, now := strings.Split(string(old), "\n"), strings.Split(text, "\n")
+	for i := range now {
+		if i >= len(then) || then[i] != now[i] {
+			return fmt.Errorf("%s is not what ran (`make interop-docs` writes it anew); from line %d on it should say\n%s", path, i+1, now[i])
+		}
+	}
+	return fmt.Errorf("%s is longer than what ran: `make interop-docs` writes it anew", path)
 }
 
 // TestAPIs notes the versions that the broker offers.
@@ -91,7 +102,7 @@ func TestAPIs(t *testing.T) {
 	ran.Lock()
 	defer ran.Unlock()
 	for _, k := range answer.ApiKeys {
-		ran.APIs = append(ran.APIs, API{Key: k.ApiKey, Name: kmsg.NameForKey(k.ApiKey), Min: k.MinVersion, Max: k.MaxVersion})
+		ran.APIs = append(ran.APIs, API{Key: k.ApiKey, Name: wire.Name(wire.Key(k.ApiKey)), Min: k.MinVersion, Max: k.MaxVersion})
 	}
 	slices.SortFunc(ran.APIs, func(x, y API) int { return cmp.Compare(x.Key, y.Key) })
 	if len(ran.APIs) < 20 {
