@@ -12,6 +12,7 @@ package klammtest
 
 import (
 	"bytes"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -96,6 +97,17 @@ func (b *Broker) Kill() {
 		b.t.Errorf("klammtest: %v", err)
 	}
 	b.node = nil
+}
+
+// Wipe deletes the data of a broker that does not run: its next start is that of a new node.
+func (b *Broker) Wipe() {
+	b.t.Helper()
+	if b.node != nil {
+		b.t.Fatal("klammtest: the broker runs")
+	}
+	if err := os.RemoveAll(b.flags.Data); err != nil {
+		b.t.Fatalf("klammtest: %v", err)
+	}
 }
 
 // Restart stops the broker and starts it on the same data and addresses.

@@ -3,7 +3,6 @@ package klammtest_test
 import (
 	"context"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 
@@ -19,16 +18,13 @@ import (
 func TestM6WipedBrokerComesBackAsSomebodyElse(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	dir := t.TempDir()
 	c := klammtest.NewCluster(t)
-	lost := c.Join(klammtest.Data(dir)) // the fourth
+	lost := c.Join()
 	if lost.NodeID() != 4 {
 		t.Fatalf("joined as %d", lost.NodeID())
 	}
 	lost.Kill()
-	if err := os.RemoveAll(dir); err != nil {
-		t.Fatal(err)
-	}
+	lost.Wipe()
 	c.Start()
 	if lost.NodeID() != 5 {
 		t.Fatalf("came back as %d", lost.NodeID())
@@ -133,6 +129,34 @@ func TestUnregisteredBrokerThatLivesComesBack(t *testing.T) {
 	})
 	eventually(ctx, t, "three voters", func() error { return quorumOf(ctx, cl, 3, 0) })
 	if _, err := adm.CreateTopic(ctx, 3, 3, nil, "after"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestWipedVoterIsReplaced: the one that is gone is unregistered, and the new node takes its place in the quorum.
+func TestWipedVoterIsReplaced(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	c := klammtest.NewCluster(t)
+	cl := clusterClient(t, c)
+	wiped := c.Brokers[2]
+	wiped.Kill()
+	wiped.Wipe()
+	c.Start()
+	if wiped.NodeID() != 4 {
+		t.Fatalf("came back as %d", wiped.NodeID())
+	}
+	if err := quorumOf(ctx, cl, 3, 1); err != nil {
+		t.Fatal(err)
+	}
+	q := kmsg.NewUnregisterBrokerRequest()
+	q.BrokerID = 3
+	if resp, err := q.RequestWith(ctx, cl); err != nil || resp.ErrorCode != 0 {
+		t.Fatalf("%+v %v", resp, err)
+	}
+	eventually(ctx, t, "three voters again", func() error { return quorumOf(ctx, cl, 3, 0) })
+	c.Brokers[0].Kill() // the two that are left have to be enough
+	if _, err := kadm.NewClient(cl).CreateTopic(ctx, 1, 1, nil, "after"); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -70,7 +70,9 @@ func (n *Node) decideOnce(ctx context.Context, here func(context.Context) error,
 		}
 		ctx, cancel := context.WithTimeout(ctx, callTime)
 		defer cancel()
-		return there(ctx, n.links.calls.Peer(addr))
+		err := there(ctx, n.links.calls.Peer(addr))
+		forgetStuck(n.links.calls, addr, err)
+		return err
 	}
 }
 

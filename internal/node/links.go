@@ -315,7 +315,9 @@ type sender struct {
 const (
 	// maxQueued messages wait for a node. Raft sends again what it has to.
 	maxQueued = 1000
-	raftTime  = 30 * time.Second
+	// raftTime is how long a node may take to answer for messages, plus raftPerMiB for each MiB of them: a snapshot can be large.
+	raftTime   = 2 * time.Second
+	raftPerMiB = 200 * time.Millisecond
 )
 
 // send implements quorum.Options.Send.
@@ -387,7 +389,11 @@ func (s *sender) carry(msgs [][]byte) error {
 	if addr == "" {
 		return errNoAddress
 	}
-	ctx, cancel := context.WithTimeout(s.n.links.ctx, raftTime)
+	size := 0
+	for _, b := range msgs {
+		size += len(b)
+	}
+	ctx, cancel := context.WithTimeout(s.n.links.ctx, raftTime+time.Duration(size>>20)*raftPerMiB)
 	defer cancel()
 	st := s.n.standing()
 	q := wire.RaftRequest{From: int32(st.node), To: int32(s.to), DirectoryID: st.directory, Messages: make([]wire.RaftRequestMessage, len(msgs))}
@@ -396,9 +402,18 @@ func (s *sender) carry(msgs [][]byte) error {
 	}
 	var resp wire.RaftResponse
 	if err := s.n.links.raft.Peer(addr).Call(ctx, &q, 0, &resp); err != nil {
+		forgetStuck(s.n.links.raft, addr, err)
 		return err
 	}
 	return resp.ErrorCode.Err()
+}
+
+// forgetStuck closes a connection that gave no answer in time. After an outage TCP takes long to send what it holds again; a new connection
+// is there as soon as the network is.
+func forgetStuck(c *client.Client, addr string, err error) {
+	if errors.Is(err, context.DeadlineExceeded) {
+		c.Forget(addr)
+	}
 }
 
 // How a lost connection is looked into: a process that dies closes its sockets one after the other.

@@ -197,7 +197,7 @@ func (q *Quorum) Close() error {
 func raftConfig(id uint64, s raft.Storage, applied uint64, log raft.Logger) *raft.Config {
 	return &raft.Config{
 		ID: id, Storage: s, Applied: applied, ElectionTick: electionTicks, HeartbeatTick: 1, PreVote: true, CheckQuorum: true,
-		MaxSizePerMsg: 1 << 20, MaxCommittedSizePerReady: noLimit, MaxInflightMsgs: 256, DisableProposalForwarding: true,
+		MaxSizePerMsg: 1 << 20, MaxCommittedSizePerReady: noLimit, MaxInflightMsgs: 256, MaxInflightBytes: 16 << 20, DisableProposalForwarding: true,
 		StepDownOnRemoval: true, Logger: log,
 	}
 }
