@@ -165,6 +165,16 @@ func (k kcat) rebalance(got Transcript, prefix string) {
 	got["group.share"] = "ok partitions=" + one.settled(both, "2+2")
 	two.leave()
 	got["group.leave"] = "ok partitions=" + one.settled(func() string { return strconv.Itoa(one.owned()) }, "4")
+	// One that is killed says no goodbye: its partitions move when its session is over.
+	killed := k.member(prefix+"-sharers", prefix+"-group")
+	if shared := one.settled(func() string { return fmt.Sprintf("%d+%d", one.owned(), killed.owned()) }, "2+2"); shared != "2+2" {
+		k.t.Errorf("with a third member: %s", shared)
+	}
+	_ = killed.cmd.Process.Kill()
+	<-killed.ended
+	if left := one.settled(func() string { return strconv.Itoa(one.owned()) }, "4"); left != "4" {
+		k.t.Errorf("after a member was killed the other has %s partitions", left)
+	}
 	one.leave()
 }
 

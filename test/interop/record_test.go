@@ -108,4 +108,28 @@ func TestAPIs(t *testing.T) {
 	if len(ran.APIs) < 20 {
 		t.Errorf("only %d APIs are offered", len(ran.APIs))
 	}
+	if !node.kafka { // which no longer offers all of these
+		checkOldVersions(t, ran.APIs)
+	}
+}
+
+// checkOldVersions looks for the exact versions that clients in the field ask for, and without which they leave out compression or fail: librdkafka
+// up to 2.11 (issues 4956 and 5130 there, KAFKA-18659), segmentio/kafka-go, old kafka-python and sarama (KAFKA-19444).
+func checkOldVersions(t *testing.T, offered []API) {
+	t.Helper()
+	needed := map[int16][]int16{
+		0: {0, 2, 3, 7}, 1: {4, 10}, 2: {0, 1}, 3: {0, 1}, 8: {1, 2}, 9: {1}, 10: {0}, 11: {0, 1}, 12: {0}, 13: {0}, 14: {0}, 15: {0}, 16: {0}, 18: {0},
+		19: {0}, 20: {0}, 22: {0}, 32: {0},
+	}
+	for _, a := range offered {
+		for _, v := range needed[a.Key] {
+			if v < a.Min || v > a.Max {
+				t.Errorf("%s %d is not offered (%d-%d are)", a.Name, v, a.Min, a.Max)
+			}
+		}
+		delete(needed, a.Key)
+	}
+	if len(needed) > 0 {
+		t.Errorf("not offered at all: %v", needed)
+	}
 }

@@ -305,6 +305,10 @@ func (k tools) cluster(t *testing.T) {
 	k.do(t, "status", "metadata-quorum", "describe --status", `ClusterId:\s+\S{22}`, `LeaderId:\s+\d+`, `LeaderEpoch:\s+\d+`, `CurrentVoters:\s+\[`)
 	k.do(t, "replication", "metadata-quorum", "describe --replication", `NodeId\s+DirectoryId\s+LogEndOffset\s+Lag`, `\d+\s+\S+\s+\d+\s+0\s+.*Leader`)
 	k.do(t, "describe", "features", "describe", `Feature: metadata\.version\s+SupportedMinVersion: \S+\s+SupportedMaxVersion: \S+\s+FinalizedVersionLevel: \S+`)
+	k.run(t, call{what: "refuse a level that is not supported", tool: "features", args: []string{"upgrade", "--feature", "metadata.version=1000"}, fails: true,
+		want: []string{`Could not upgrade metadata\.version to 1000|not support|unsupported|Invalid`}})
+	k.run(t, call{what: "refuse to unregister an unknown broker", tool: "cluster", args: []string{"unregister", "--bootstrap-server", k.node.addr, "--id", "99"}, local: true, fails: true,
+		want: []string{`Broker ID 99 is not currently registered`}})
 	k.do(t, "producers of a partition", "transactions", "describe-producers --topic tools.perf --partition 0", `ProducerId\s+ProducerEpoch\s+LatestCoordinatorEpoch\s+LastSequence`, `\n\d+\s+0\s`)
 	k.do(t, "preferred, one partition", "leader-election", "--election-type preferred --topic tools.perf --partition 0", `Valid replica already elected for partitions`)
 	k.do(t, "preferred, all partitions", "leader-election", "--election-type preferred --all-topic-partitions")
