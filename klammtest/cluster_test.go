@@ -51,7 +51,7 @@ func TestThreeBrokersFormACluster(t *testing.T) {
 	t.Logf("formed in %v", time.Since(begin))
 	id := ""
 	for i, b := range c.Brokers {
-		cl, err := kgo.NewClient(kgo.SeedBrokers(b.Addr()))
+		cl, err := kgo.NewClient(kgo.SeedBrokers(b.Addr()), kgo.MetadataMinAge(20*time.Millisecond))
 		if err != nil {
 			t.Fatal(err)
 		}

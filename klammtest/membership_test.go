@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -74,7 +75,7 @@ func TestEveryBrokerIsADoor(t *testing.T) {
 	c := klammtest.NewCluster(t)
 	for _, b := range c.Brokers {
 		// The client knows of this broker alone, so everything goes there.
-		cl, err := kgo.NewClient(kgo.SeedBrokers(b.Addr()))
+		cl, err := kgo.NewClient(kgo.SeedBrokers(b.Addr()), kgo.MetadataMinAge(20*time.Millisecond))
 		if err != nil {
 			t.Fatal(err)
 		}
