@@ -130,11 +130,14 @@ func TestReassignmentCancelled(t *testing.T) {
 		t.Fatal(err)
 	}
 	settled(ctx, t, adm, "t")
-	after := replicasOf(ctx, t, adm, "t", 0)
 	slices.Sort(before.Replicas)
-	if slices.Sort(after.Replicas); !slices.Equal(after.Replicas, before.Replicas) {
-		t.Fatalf("replicas %v, before %v", after.Replicas, before.Replicas)
-	}
+	eventually(ctx, t, "every broker knows", func() error {
+		after := replicasOf(ctx, t, adm, "t", 0)
+		if slices.Sort(after.Replicas); !slices.Equal(after.Replicas, before.Replicas) {
+			return fmt.Errorf("replicas %v, before %v", after.Replicas, before.Replicas)
+		}
+		return nil
+	})
 	if err := reassign(ctx, t, adm, "t", map[int32][]int32{0: nil}); !errors.Is(err, kerr.NoReassignmentInProgress) {
 		t.Fatalf("cancelled twice: %v", err)
 	}
