@@ -7,6 +7,7 @@
 // keeper writes snapshots. Exported methods may be called from any goroutine.
 // Invariants:  term, vote and entries are synced before anything is answered or counted because of them; an entry is applied
 // once, in order, and only when committed; what a Done callback reports as committed survives every crash (M1, M2);
-// a directory belongs to one voter for ever: another cluster, node or directory id is refused (M6).
-// Start at:    quorum.go, driver.go, logfile.go, then docs/format/metadata-log.md.
+// a directory belongs to one voter for ever: another cluster, node or directory id is refused (M6); messages leave after the sync of what they
+// promise; a membership change and the voter records that say the same are one entry.
+// Start at:    quorum.go, driver.go, network.go, logfile.go, then docs/format/metadata-log.md.
 package quorum

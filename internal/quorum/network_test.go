@@ -30,6 +30,7 @@ type world struct {
 	nodes   map[model.BrokerID]*member
 	cut     map[[2]model.BrokerID]bool
 	loss    float64
+	sudden  float64                  // how likely a power failure is in the moment of sending
 	leaders map[int32]model.BrokerID // by term
 	prints  map[model.Offset]uint64  // fingerprints of images by offset
 	acked   map[int]bool
@@ -42,6 +43,8 @@ type member struct {
 	fs  *vfs.Mem
 	q   *Quorum
 	run int // counts processes; what an older one sends or is told does not count
+	// cut is what the disk holds since the power failed in the very moment of sending something; the process does not know it yet.
+	cut *vfs.Mem
 }
 
 func newWorld(t *testing.T, seed uint64, founders int) *world {
@@ -122,6 +125,11 @@ func (w *world) send(from *member, run int, to model.BrokerID, msgs [][]byte) {
 	if from.run != run {
 		return
 	}
+	if w.sudden > 0 && w.rng.Float64() < w.sudden {
+		// What is sent has been promised: it must be on the disk already.
+		from.run++
+		from.cut = from.fs.CrashClone(w.rng)
+	}
 	copies := 1
 	if w.rng.Float64() < w.loss {
 		copies = w.rng.IntN(3) // none, one, or two
@@ -153,7 +161,10 @@ func (w *world) crash(id model.BrokerID) {
 	q := n.q
 	n.q = nil
 	n.run++ // from here on the old process is not heard
-	if q != nil {
+	switch {
+	case n.cut != nil:
+		n.fs, n.cut = n.cut, nil
+	case q != nil:
 		n.fs = n.fs.CrashClone(w.rng)
 	}
 	w.mu.Unlock()
@@ -177,7 +188,7 @@ func (w *world) leader() *member {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, id := range slices.Sorted(maps.Keys(w.nodes)) {
-		if n := w.nodes[id]; n.q != nil && n.q.Leads() {
+		if n := w.nodes[id]; n.q != nil && n.cut == nil && n.q.Leads() {
 			return n
 		}
 	}
@@ -262,6 +273,7 @@ func faults(t *testing.T, seed uint64) int {
 	w.mu.Lock()
 	w.loss = w.rng.Float64() * 0.2
 	w.snapshot = int64(500 + w.rng.IntN(20_000))
+	w.sudden = 0.002
 	w.mu.Unlock()
 	for range 300 {
 		w.mu.Lock()
@@ -275,10 +287,10 @@ func faults(t *testing.T, seed uint64) int {
 		case 3, 4, 5:
 			clear(w.cut)
 		}
-		up := w.nodes[a].q != nil
+		up, dead := w.nodes[a].q != nil, w.nodes[a].cut != nil
 		w.mu.Unlock()
 		switch {
-		case event == 6 && up:
+		case dead, event == 6 && up:
 			w.crash(a)
 		case event <= 12 && !up:
 			w.start(a, false)
@@ -291,8 +303,17 @@ func faults(t *testing.T, seed uint64) int {
 	}
 	w.mu.Lock()
 	clear(w.cut)
-	w.loss = 0
+	w.loss, w.sudden = 0, 0
+	var dead []model.BrokerID
+	for id, n := range w.nodes {
+		if n.cut != nil {
+			dead = append(dead, id)
+		}
+	}
 	w.mu.Unlock()
+	for _, id := range dead {
+		w.crash(id)
+	}
 	for id, n := range w.nodes {
 		if n.q == nil {
 			w.start(id, false)
