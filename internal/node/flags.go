@@ -96,6 +96,10 @@ func (f Flags) settings() (*settings, error) {
 				"whoever reaches the port can read, write and delete everything", l.Name, l.Address()))
 		}
 	}
+	if host, _, err := splitAddress(s.node); err == nil && open(host) {
+		s.warnings = append(s.warnings, fmt.Sprintf("the node port on %s takes other nodes from the network, and this version has no authentication: "+
+			"whoever reaches the port can join the cluster and decide for it", s.node))
+	}
 	return s, nil
 }
 
