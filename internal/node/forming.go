@@ -30,6 +30,7 @@ type place struct {
 	identity
 	founders  []quorum.Member // of a cluster that several found together
 	joins     bool            // a cluster that there is already
+	members   []quorum.Member // of that, as far as it is known
 	directory model.UUID      // zero when it has one, or may draw one
 }
 
@@ -79,7 +80,7 @@ func (n *Node) founders(found *place) []quorum.Member {
 func (n *Node) settle(found *place) {
 	home := n.dirs.list[0]
 	n.links.mu.Lock()
-	n.links.mu.standing = standing{identity: n.identity, directory: home.Identity().DirectoryID, members: found.founders}
+	n.links.mu.standing = standing{identity: n.identity, directory: home.Identity().DirectoryID, members: append(found.founders, found.members...)}
 	n.links.mu.Unlock()
 	if !found.directory.IsZero() {
 		n.dropDraft(home.Path())
@@ -240,15 +241,21 @@ func (w *newcomer) found(founders map[string]model.UUID) (*place, error) {
 
 // enter becomes part of a cluster that there is already.
 func (w *newcomer) enter(ctx context.Context, addr string, h *wire.HelloResponse) (*place, error) {
+	var members []quorum.Member
 	for i := range h.Members {
 		// Raft's first question reaches this node before any metadata does, and its answer has to find the way.
 		m := &h.Members[i]
 		w.n.links.book.learn(model.BrokerID(m.NodeID), m.DirectoryID, m.Address)
+		if e, err := nodeEndpoint(m.Address); err == nil {
+			members = append(members, quorum.Member{NodeID: model.BrokerID(m.NodeID), DirectoryID: m.DirectoryID, Endpoints: []metadata.Endpoint{e}})
+		}
 	}
 	for i := range h.Members {
 		// The others formed the cluster with this very directory and were quicker. It has promised nothing yet, so it may begin empty.
 		if m := &h.Members[i]; m.DirectoryID == w.directory {
-			return &place{identity: identity{*h.ClusterID, model.BrokerID(m.NodeID)}, joins: true}, nil
+			// Another founder may ask this node before it has metadata: it has to hear who belongs to the cluster, or it would ask for a place
+			// that only a quorum with it in it can give.
+			return &place{identity: identity{*h.ClusterID, model.BrokerID(m.NodeID)}, joins: true, members: members}, nil
 		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, decideTime)

@@ -259,8 +259,8 @@ func (p nodePort) Hello(q *wire.HelloRequest) wire.HelloResponse {
 		n.links.book.learn(model.BrokerID(q.NodeID), q.DirectoryID, q.Address)
 	}
 	members := st.members
-	if n.links.quorum.Load() != nil {
-		members = n.links.quorum.Load().Members()
+	if q := n.links.quorum.Load(); q != nil && len(q.Members()) > 0 { // none before the first metadata
+		members = q.Members()
 	}
 	for _, m := range members {
 		resp.Members = append(resp.Members, wire.HelloResponseMember{NodeID: int32(m.NodeID), DirectoryID: m.DirectoryID, Address: addressOf(m.Endpoints)})
