@@ -25,6 +25,8 @@ type row struct {
 	// Metrics lists what Run returns, in print order, with targets that override Target.
 	Metrics []metric
 	Pairs   int // 0: the session's default
+	// LastProduce marks the last of the rows that produce in bulk: memory is read behind it.
+	LastProduce bool
 }
 
 type metric struct {

@@ -15,10 +15,10 @@ func rows() []row {
 		tinyRow("1 KB requests, 16 connections", 16, 0.45, 60000),
 		tinyRow("1 KB requests, 1 connection", 1, 0.28, 30000),
 		produceRow("B4", "produce 100 partitions, 16 x 16 KiB", 0, produceLoad{Partitions: 100, PerRequest: 16, Conns: 2, InFlight: 5, BatchBytes: 16 << 10, ValueSize: 1000, Acks: 1, Requests: 2000}),
+		durableRow(),
 		fetchRow("fetch hot, 1 MiB", 1<<20, 0.85, 4<<30),
 		fetchRow("fetch hot, 64 KiB", 64<<10, 0.60, 2<<30),
 		latencyRow(),
-		durableRow(),
 		smallRow(),
 		manyRow(),
 		coldRow(),
@@ -100,7 +100,7 @@ func latencyRow() row {
 
 // durableRow compares Klamm's default, an fsync before each acks=all answer, with Kafka's default, no fsync.
 func durableRow() row {
-	return row{ID: "B8", Name: "acks=all (Klamm fsyncs), 64 KiB", Metrics: []metric{{Unit: "MB/s", Target: 1}, {Name: "ack p50", Unit: "ms"}},
+	return row{ID: "B8", LastProduce: true, Name: "acks=all (Klamm fsyncs), 64 KiB", Metrics: []metric{{Unit: "MB/s", Target: 1}, {Name: "ack p50", Unit: "ms"}},
 		Run: func(b *broker, _ int) (map[string]sample, error) {
 			topic, err := b.topic("durable", 4, benchTopic())
 			if err != nil {

@@ -50,7 +50,7 @@ func ms(d time.Duration) float64 { return float64(d) / 1e6 }
 
 // coldRow is B10: what a reader of data that is not in memory costs a producer at the tail.
 func coldRow() row {
-	return row{ID: "B10", Name: "produce beside a cold reader", Metrics: []metric{{Name: "p50 alone", Unit: "ms"}, {Name: "p50 beside", Unit: "ms"}, {Name: "p90 beside", Unit: "ms"}},
+	return row{ID: "B10", Pairs: 1, Name: "produce beside a cold reader", Metrics: []metric{{Name: "p50 alone", Unit: "ms"}, {Name: "p50 beside", Unit: "ms"}, {Name: "p90 beside", Unit: "ms"}},
 		Run: func(b *broker, _ int) (map[string]sample, error) {
 			cold, err := b.filledTopic("cold", 1, 512<<20)
 			if err != nil {
@@ -98,8 +98,8 @@ func evict(dir, topic string) error {
 
 // idleRow is B12 on one node: what partitions cost that nobody uses.
 func idleRow() row {
-	const partitions, window = 1000, 5 * time.Second
-	return row{ID: "B12", Name: fmt.Sprintf("idle, %d partitions", partitions), Metrics: []metric{{Name: "CPU", Unit: "% of a core"}, {Name: "RSS", Unit: "MB"}},
+	const partitions, window = 1000, 3 * time.Second
+	return row{ID: "B12", Pairs: 1, Name: fmt.Sprintf("idle, %d partitions", partitions), Metrics: []metric{{Name: "CPU", Unit: "% of a core"}, {Name: "RSS", Unit: "MB"}},
 		Run: func(b *broker, _ int) (map[string]sample, error) {
 			if _, err := b.topic("idle", partitions, nil); err != nil {
 				return nil, err
