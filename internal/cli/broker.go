@@ -13,7 +13,8 @@ import (
 )
 
 func (a *app) brokerCommand() *cobra.Command {
-	return noun("broker", "list brokers, describe them and their data directories", a.brokerList(), a.brokerDescribe(), a.brokerLogDirs())
+	return noun("broker", "list brokers, describe them, empty them and take them out", a.brokerList(), a.brokerDescribe(), a.brokerLogDirs(), a.brokerDrain(),
+		a.brokerDecommission())
 }
 
 func (a *app) brokerList() *cobra.Command {

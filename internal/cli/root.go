@@ -60,7 +60,7 @@ func (a *app) root() *cobra.Command {
 	p.StringVarP(&a.flags.output, "output", "o", "", "text, wide, json or yaml (KLAMM_OUTPUT)")
 	p.DurationVar(&a.flags.timeout, "timeout", connect.DefaultTimeout, "how long a request may take")
 	root.AddCommand(a.serverCommand(), a.devCommand(), a.topicCommand(), a.produceCommand(), a.consumeCommand(), a.groupCommand(), a.configCommand(),
-		a.clusterCommand(), a.brokerCommand(), a.benchCommand(), a.storageCommand(), a.profileCommand(), a.completionCommand(), a.versionCommand())
+		a.clusterCommand(), a.brokerCommand(), a.partitionCommand(), a.benchCommand(), a.storageCommand(), a.profileCommand(), a.completionCommand(), a.versionCommand())
 	a.wrapUsage(root)
 	return root
 }
