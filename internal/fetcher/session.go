@@ -2,7 +2,6 @@ package fetcher
 
 import (
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/klamm/klamm/internal/model"
@@ -17,7 +16,7 @@ const fetchVersion = 17
 type session struct {
 	id    int32
 	epoch int32
-	sent  map[model.TopicIDPartition]replication.Position
+	sent  []wanted // ordered
 }
 
 // reset forgets the session; the next request opens another one.
@@ -41,41 +40,56 @@ type wanted struct {
 	pos replication.Position
 }
 
-// request builds the next fetch for all wanted partitions, ordered by topic.
+// request builds the next fetch for all wanted partitions, which come ordered. An idle one allocates next to nothing however many partitions
+// the session has: most fetches are.
 func (s *session) request(o *Options, want []wanted, wait time.Duration) *wire.FetchRequest {
 	q := wire.NewFetchRequest()
 	q.ReplicaState = wire.FetchRequestReplicaState{ReplicaID: int32(o.Me), ReplicaEpoch: int64(o.Epoch())}
 	q.MaxWaitMs, q.MinBytes, q.MaxBytes = int32(max(wait.Milliseconds(), 1)), int32(o.MinBytes), int32(o.ResponseBytes)
 	q.SessionID, q.SessionEpoch = s.id, s.epoch
-	next := make(map[model.TopicIDPartition]replication.Position, len(want))
-	byTopic := map[model.TopicID]int{}
-	for _, w := range want {
-		next[w.id] = w.pos
-		if old, known := s.sent[w.id]; known && old == w.pos {
-			continue
+	sent := s.sent
+	for i := range want {
+		w := &want[i]
+		for len(sent) > 0 && compareIDs(sent[0].id, w.id) < 0 {
+			forget(&q, sent[0].id)
+			sent = sent[1:]
 		}
-		i, ok := byTopic[w.id.ID]
-		if !ok {
-			i = len(q.Topics)
-			byTopic[w.id.ID] = i
-			q.Topics = append(q.Topics, wire.FetchRequestTopic{TopicID: w.id.ID})
+		known := len(sent) > 0 && sent[0].id == w.id
+		if !known || sent[0].pos != w.pos {
+			name(&q, w, int32(o.PartitionBytes))
 		}
-		p := wire.NewFetchRequestTopicPartition()
-		p.Partition, p.CurrentLeaderEpoch = w.id.Partition, int32(w.pos.LeaderEpoch)
-		p.FetchOffset, p.LastFetchedEpoch = int64(w.pos.Offset), int32(w.pos.LastEpoch)
-		p.LogStartOffset, p.PartitionMaxBytes = int64(w.pos.LogStart), int32(o.PartitionBytes)
-		q.Topics[i].Partitions = append(q.Topics[i].Partitions, p)
-	}
-	for id := range s.sent {
-		if _, ok := next[id]; !ok {
-			q.ForgottenTopicsData = append(q.ForgottenTopicsData, wire.FetchRequestForgottenTopic{TopicID: id.ID, Partitions: []int32{id.Partition}})
+		if known {
+			sent = sent[1:]
 		}
 	}
-	slices.SortFunc(q.ForgottenTopicsData, func(a, b wire.FetchRequestForgottenTopic) int {
-		return compareIDs(model.TopicIDPartition{ID: a.TopicID, Partition: a.Partitions[0]}, model.TopicIDPartition{ID: b.TopicID, Partition: b.Partitions[0]})
-	})
-	s.sent = next
+	for i := range sent {
+		forget(&q, sent[i].id)
+	}
+	s.sent = append(s.sent[:0], want...)
 	return &q
+}
+
+// name asks for a partition.
+func name(q *wire.FetchRequest, w *wanted, maxBytes int32) {
+	if n := len(q.Topics); n == 0 || q.Topics[n-1].TopicID != w.id.ID {
+		q.Topics = append(q.Topics, wire.FetchRequestTopic{TopicID: w.id.ID})
+	}
+	p := wire.NewFetchRequestTopicPartition()
+	p.Partition, p.CurrentLeaderEpoch = w.id.Partition, int32(w.pos.LeaderEpoch)
+	p.FetchOffset, p.LastFetchedEpoch = int64(w.pos.Offset), int32(w.pos.LastEpoch)
+	p.LogStartOffset, p.PartitionMaxBytes = int64(w.pos.LogStart), maxBytes
+	t := &q.Topics[len(q.Topics)-1]
+	t.Partitions = append(t.Partitions, p)
+}
+
+// forget takes a partition out of the session.
+func forget(q *wire.FetchRequest, id model.TopicIDPartition) {
+	if n := len(q.ForgottenTopicsData); n > 0 && q.ForgottenTopicsData[n-1].TopicID == id.ID {
+		t := &q.ForgottenTopicsData[n-1]
+		t.Partitions = append(t.Partitions, id.Partition)
+		return
+	}
+	q.ForgottenTopicsData = append(q.ForgottenTopicsData, wire.FetchRequestForgottenTopic{TopicID: id.ID, Partitions: []int32{id.Partition}})
 }
 
 // answered takes the session's state over from an answer that had no error of its own.

@@ -1,0 +1,94 @@
+package fetcher
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/klamm/klamm/internal/model"
+	"github.com/klamm/klamm/internal/replication"
+	"github.com/klamm/klamm/internal/wire"
+)
+
+// A leader that applies every request to what it remembers always asks itself for what the follower wants.
+func TestSessionSaysWhatIsWanted(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	rng := rand.New(rand.NewPCG(seed, 0))
+	o := Options{Me: 2, Epoch: func() model.BrokerEpoch { return 1 }}.withDefaults()
+	var s session
+	leader := map[model.TopicIDPartition]int64{}
+	follower := map[model.TopicIDPartition]int64{}
+	for range 2000 {
+		for range rng.IntN(4) {
+			id := model.TopicIDPartition{ID: model.TopicID{byte(rng.IntN(3))}, Partition: int32(rng.IntN(300))}
+			if rng.IntN(3) == 0 {
+				delete(follower, id)
+			} else {
+				follower[id] = rng.Int64N(100)
+			}
+		}
+		switch rng.IntN(20) {
+		case 0:
+			s.reset()
+		case 1:
+			s.reopen()
+		}
+		if s.epoch == 0 {
+			clear(leader)
+		}
+		var want []wanted
+		for topic := range byte(3) {
+			for p := range int32(300) {
+				id := model.TopicIDPartition{ID: model.TopicID{topic}, Partition: p}
+				if at, ok := follower[id]; ok {
+					want = append(want, wanted{id, replication.Position{Offset: model.Offset(at)}})
+				}
+			}
+		}
+		q := s.request(&o, want, time.Second)
+		apply(t, leader, q)
+		for id, at := range follower {
+			if leader[id] != at {
+				t.Fatalf("%v: %d, want %d", id, leader[id], at)
+			}
+		}
+		if len(leader) != len(follower) {
+			t.Fatalf("the leader serves %d partitions, the follower wants %d", len(leader), len(follower))
+		}
+		s.answered(&wire.FetchResponse{SessionID: 7})
+	}
+}
+
+func apply(t *testing.T, leader map[model.TopicIDPartition]int64, q *wire.FetchRequest) {
+	t.Helper()
+	for _, f := range q.ForgottenTopicsData {
+		for _, p := range f.Partitions {
+			id := model.TopicIDPartition{ID: f.TopicID, Partition: p}
+			if _, ok := leader[id]; !ok {
+				t.Fatalf("forgets %v, which was not asked for", id)
+			}
+			delete(leader, id)
+		}
+	}
+	for i := range q.Topics {
+		for j := range q.Topics[i].Partitions {
+			p := &q.Topics[i].Partitions[j]
+			leader[model.TopicIDPartition{ID: q.Topics[i].TopicID, Partition: p.Partition}] = p.FetchOffset
+		}
+	}
+}
+
+func BenchmarkIdleRequest(b *testing.B) {
+	o := Options{Me: 2, Epoch: func() model.BrokerEpoch { return 1 }}.withDefaults()
+	var s session
+	var want []wanted
+	for p := range int32(1700) {
+		want = append(want, wanted{id: idOf(p)})
+	}
+	s.request(&o, want, time.Second)
+	b.ReportAllocs()
+	for b.Loop() {
+		s.request(&o, want, time.Second)
+	}
+}
