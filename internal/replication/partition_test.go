@@ -325,3 +325,42 @@ func TestFollowerReconcilesByEpoch(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// A follower that claims what it cannot have counts for nothing: neither the high watermark nor the ISR follows it.
+func TestFollowerThatClaimsTooMuch(t *testing.T) {
+	s := openStand(t, vfs.NewMem(1), Config{MinISR: 1})
+	m := alone(2, 2)
+	m.Replicas, m.ISR = []model.BrokerID{me, 2, 3}, []model.BrokerID{me, 2}
+	s.part.BecomeLeader(m)
+	for i := range 3 {
+		if _, err := s.append(1, nil, i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	read := func(q Read) (ReadResult, error) {
+		q.MaxBytes, q.LeaderEpoch, q.ReplicaEpoch, q.Isolation = 1000, 2, 7, ReadAll
+		res, err := s.part.Read(&q)
+		res.Slice.Release()
+		return res, err
+	}
+	if _, err := read(Read{Offset: 1000, ReplicaID: 2, LastFetchedEpoch: -1}); !errors.Is(err, commitlog.ErrOffsetOutOfRange) {
+		t.Errorf("behind the end, without an epoch: %v", err)
+	}
+	for name, q := range map[string]Read{
+		"behind the end":        {Offset: 1000, ReplicaID: 2, LastFetchedEpoch: 2},
+		"in an epoch long over": {Offset: 3, ReplicaID: 2, LastFetchedEpoch: 1},
+	} {
+		if res, err := read(q); err != nil || !res.Diverging.Set {
+			t.Errorf("%s: %+v %v", name, res, err)
+		}
+	}
+	if _, err := read(Read{Offset: 3, ReplicaID: 9, LastFetchedEpoch: 2}); !errors.Is(err, ErrNotReplica) {
+		t.Errorf("no replica: %v", err)
+	}
+	if hw := s.part.HighWatermark(); hw != 0 {
+		t.Errorf("high watermark %d", hw)
+	}
+	if _, err := read(Read{Offset: 3, ReplicaID: 2, LastFetchedEpoch: 2}); err != nil || s.part.HighWatermark() != 3 {
+		t.Errorf("an honest fetch: high watermark %d, %v", s.part.HighWatermark(), err)
+	}
+}
