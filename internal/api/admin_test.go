@@ -46,7 +46,14 @@ func (l *rigLog) Watch(lead func(int32), _ func()) { lead(1) }
 // adminRig is a rig with a controller, behind a server of its own: options must not change once requests may come.
 func adminRig(t *testing.T, change ...func(*Options)) *rig {
 	t.Helper()
+	return adminRigOn(t, nil, change...)
+}
+
+// adminRigOn has records in its metadata that its controller finds there: what is added later, the controller does not decide on.
+func adminRigOn(t *testing.T, records []metadata.Record, change ...func(*Options)) *rig {
+	t.Helper()
 	r := newRig(t)
+	r.apply(records...)
 	for _, f := range metadata.SupportedFeatures() {
 		r.apply(&metadata.FeatureLevel{Name: f.Name, Level: f.Max})
 	}
@@ -309,8 +316,7 @@ func TestElectionsAndReassignmentsOnOneNode(t *testing.T) {
 }
 
 func TestClusterIsDescribed(t *testing.T) {
-	r := adminRig(t)
-	r.apply(&metadata.RegisterBroker{BrokerID: 2, BrokerEpoch: 2, Fenced: true})
+	r := adminRigOn(t, []metadata.Record{&metadata.RegisterBroker{BrokerID: 2, BrokerEpoch: 2, Fenced: true}})
 	c := r.dial()
 	for version := int16(0); version <= 2; version++ {
 		got := ask[*kmsg.DescribeClusterResponse](c, at(kmsg.NewPtrDescribeClusterRequest(), version))
