@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -75,7 +76,7 @@ func TestKillNineUnderLoad(t *testing.T) {
 
 func makeTopic(t *testing.T, addr, topic string, partitions int32) {
 	t.Helper()
-	cl, err := kgo.NewClient(kgo.SeedBrokers(addr))
+	cl, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(addr, ",")...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +106,7 @@ func startLoad(ctx context.Context, t *testing.T, addr, topic string, producers 
 	l := &load{cancel: cancel}
 	l.mu.more = make(chan struct{})
 	for p := range producers {
-		cl, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.DefaultProduceTopic(topic), kgo.RequiredAcks(kgo.AllISRAcks()),
+		cl, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(addr, ",")...), kgo.DefaultProduceTopic(topic), kgo.RequiredAcks(kgo.AllISRAcks()),
 			kgo.RecordDeliveryTimeout(time.Minute), kgo.ProducerLinger(time.Millisecond), kgo.MaxBufferedRecords(200),
 			kgo.RetryBackoffFn(func(int) time.Duration { return 20 * time.Millisecond }), kgo.RecordRetries(1<<30))
 		if err != nil {
@@ -193,7 +194,7 @@ func checkLog(ctx context.Context, t *testing.T, addr, topic string, acks []ack)
 	at := map[place]string{}
 	where := map[string]place{}
 	last := map[string]string{} // producer/partition -> last value: values of one producer sort in sending order
-	cl, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	cl, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(addr, ",")...), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	if err != nil {
 		t.Fatal(err)
 	}
