@@ -52,11 +52,21 @@ const create = (topic, numPartitions = 1, config = {}) =>
 async function partitions(topic, expected) {
   let found = -1;
   await wait(async () => {
-    const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
-    found = topics[0].partitions.length;
+    try {
+      const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
+      found = topics[0].partitions.length;
+    } catch (e) {
+      if (codeOf(e) !== 3) throw e;
+    }
     return found === expected;
   });
   return `partitions=${found}`;
+}
+
+/** Creates a topic and waits until it shows: Kafka's broker learns of it after its controller. */
+async function make(topic, numPartitions = 1, config = {}) {
+  await create(topic, numPartitions, config);
+  await partitions(topic, numPartitions);
 }
 
 async function topics() {
@@ -100,7 +110,7 @@ async function produce() {
   for (const codec of CODECS) {
     await step(`produce.${codec}`, async () => {
       const topic = `${prefix}-${codec}`;
-      await create(topic);
+      await make(topic);
       const messages = [];
       for (let i = 0; i < RECORDS; i++) {
         messages.push({ key: key(i), value: value(codec, i), partition: 0, timestamp: String(FIRST_MS + i * 1000), headers: { h: String(i) } });
@@ -110,7 +120,7 @@ async function produce() {
     });
   }
   await step('produce.too-large', async () => {
-    await create(`${prefix}-small`, 1, { 'max.message.bytes': '1000' });
+    await make(`${prefix}-small`, 1, { 'max.message.bytes': '1000' });
     await send({ topic: `${prefix}-small`, messages: [{ value: noise(5000) }] });
   });
 }
@@ -200,7 +210,7 @@ class Member {
 async function group() {
   const topic = `${prefix}-group`;
   const seen = new Map();
-  await create(topic, 4);
+  await make(topic, 4);
   const one = await new Member(`${prefix}-members`, topic, seen).join();
   await step('group.join', async () => {
     await wait(() => one.owned === 4);
