@@ -204,8 +204,11 @@ func (c *cluster) breakSomething(rng *rand.Rand) string {
 		c.start()
 		return fmt.Sprintf("SIGTERM node %d", one+1)
 	}
-	// Shorter and longer than a broker's session: the one that wakes up after it must find out that it leads no more.
-	pause := time.Duration(200+rng.IntN(12_000)) * time.Millisecond
+	// Shorter than a broker's session (9 s), or longer: the one that wakes up after it must find out that it leads no more.
+	pause := time.Duration(200+rng.IntN(3_000)) * time.Millisecond
+	if rng.IntN(2) == 0 {
+		pause += 9 * time.Second
+	}
 	pid := c.nodes[one].PID()
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 		c.t.Fatal(err)
