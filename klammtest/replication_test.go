@@ -138,7 +138,7 @@ func inSync(ctx context.Context, t *testing.T, adm *kadm.Client, topic string, n
 		}
 		for _, p := range m.Topics[topic].Partitions {
 			if len(p.ISR) != n || p.Leader < 0 || p.Err != nil {
-				return fmt.Errorf("partition %d: leader %d, ISR %v, %v", p.Partition, p.Leader, p.ISR, p.Err)
+				return fmt.Errorf("partition %d: leader %d, ISR %v, %w", p.Partition, p.Leader, p.ISR, p.Err)
 			}
 		}
 		return nil

@@ -141,9 +141,9 @@ func CheckDynamic(name string, defaultOfAll bool) error {
 	case !ok:
 		return &UnknownKeyError{Scope: Broker, Name: name, Nearest: Nearest(Broker, name)}
 	case k.Update == ReadOnly:
-		return fmt.Errorf("Cannot update these configs dynamically: [%s]", name) //nolint:staticcheck // Kafka's words
+		return fmt.Errorf("Cannot update these configs dynamically: [%s]", name)
 	case k.Update == PerBroker && defaultOfAll:
-		return fmt.Errorf("Cannot update these configs at default cluster level, broker id must be specified: [%s]", name) //nolint:staticcheck // Kafka's words
+		return fmt.Errorf("Cannot update these configs at default cluster level, broker id must be specified: [%s]", name)
 	}
 	return nil
 }

@@ -126,7 +126,7 @@ func (t *tool) consumeFrom(s connect.Settings) ([]kgo.Opt, error) {
 		start = kgo.NewOffset().AtStart()
 	}
 	if o.has("from-beginning") && reset == "latest" {
-		return nil, fmt.Errorf("Can't simultaneously specify --from-beginning and 'auto.offset.reset=%s', please remove one option", reset) //nolint:staticcheck // Kafka's words
+		return nil, fmt.Errorf("Can't simultaneously specify --from-beginning and 'auto.offset.reset=%s', please remove one option", reset)
 	}
 	if o.has("partition") {
 		switch at := strings.ToLower(o.value("offset")); {

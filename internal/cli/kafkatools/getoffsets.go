@@ -87,7 +87,7 @@ func (t *tool) getOffsets(ctx context.Context) error {
 		}
 	}
 	if len(wanted) == 0 {
-		return errors.New("Could not match any topic-partitions with the specified filters") //nolint:staticcheck // Kafka's words
+		return errors.New("Could not match any topic-partitions with the specified filters")
 	}
 	return t.printOffsets(ctx, c, wanted, timestamp)
 }
@@ -138,7 +138,7 @@ func parseOffsetTime(s string) (int64, error) {
 	}
 	n, err := strconv.ParseInt(s, 10, 64)
 	if err != nil || n < -6 {
-		return 0, fmt.Errorf("Malformed time argument %s. Please use -1 or latest / -2 or earliest / -3 or max-timestamp / -4 or earliest-local / "+ //nolint:staticcheck // Kafka's words
+		return 0, fmt.Errorf("Malformed time argument %s. Please use -1 or latest / -2 or earliest / -3 or max-timestamp / -4 or earliest-local / "+
 			"-5 or latest-tiered / -6 or earliest-pending-upload, or a specified long format timestamp", s)
 	}
 	return n, nil
@@ -183,7 +183,7 @@ func (t *tool) selectors() ([]selector, error) {
 func parseSelector(s string) (selector, error) {
 	name, partitions, ok := strings.Cut(s, ":")
 	sel := selector{from: 0, to: allPartitions}
-	bad := fmt.Errorf("org.apache.kafka.tools.TerseException: Invalid rule specification: %s", s) //nolint:staticcheck // Kafka's words
+	bad := fmt.Errorf("org.apache.kafka.tools.TerseException: Invalid rule specification: %s", s)
 	if name == "" {
 		name = ".*"
 	}

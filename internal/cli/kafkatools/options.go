@@ -107,7 +107,7 @@ func parseOptions(known []option, args []string) (*options, error) {
 			o.given[k.name] = append(o.given[k.name], "")
 			continue
 		default:
-			return nil, fmt.Errorf("Option %s requires an argument", k.name) //nolint:staticcheck // Kafka's words
+			return nil, fmt.Errorf("Option %s requires an argument", k.name)
 		}
 		if err := k.check(value); err != nil {
 			return nil, err
@@ -154,7 +154,7 @@ func (k option) check(value string) error {
 		_, err = strconv.ParseInt(value, 10, 64)
 	}
 	if err != nil {
-		return fmt.Errorf("Cannot parse argument '%s' of option %s", value, k.name) //nolint:staticcheck // Kafka's words
+		return fmt.Errorf("Cannot parse argument '%s' of option %s", value, k.name)
 	}
 	return nil
 }

@@ -107,7 +107,7 @@ func (t *tool) payloads() (func(int64) []byte, error) {
 	case t.opt.has("payload-file"):
 		text, err := os.ReadFile(t.opt.value("payload-file"))
 		if err != nil {
-			return nil, fmt.Errorf("File does not exist or empty file provided: %w", err) //nolint:staticcheck // Kafka's words
+			return nil, fmt.Errorf("File does not exist or empty file provided: %w", err)
 		}
 		delimiter := strings.NewReplacer(`\n`, "\n", `\t`, "\t", `\r`, "\r").Replace(t.opt.value("payload-delimiter"))
 		list := bytes.Split(bytes.TrimSuffix(text, []byte(delimiter)), []byte(delimiter))

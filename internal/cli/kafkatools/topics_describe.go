@@ -73,7 +73,7 @@ func (t *tool) describable(ctx context.Context, c *connect.Cluster) ([]string, e
 	if t.opt.has("if-exists") {
 		return nil, nil
 	}
-	return nil, fmt.Errorf("TopicId '%s' does not exist as expected", want) //nolint:staticcheck // Kafka's words
+	return nil, fmt.Errorf("TopicId '%s' does not exist as expected", want)
 }
 
 // partitionsOf asks DescribeTopicPartitions (KIP-966), which knows the ELR, page by page.
