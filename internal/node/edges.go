@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"time"
 
@@ -18,7 +17,7 @@ import (
 // listen opens the sockets clients come to. Nothing is accepted before serve.
 func (n *Node) listen(listeners []config.Listener) error {
 	for _, l := range listeners {
-		socket, err := net.Listen("tcp", l.Address())
+		socket, err := n.net.Listen("tcp", l.Address())
 		if err != nil {
 			return fmt.Errorf("listener %s: %w", l.Name, err)
 		}
@@ -73,7 +72,7 @@ func (n *Node) limits() server.Limits {
 }
 
 func (n *Node) serveHTTP(addr string) error {
-	socket, err := net.Listen("tcp", addr)
+	socket, err := n.net.Listen("tcp", addr)
 	if err != nil {
 		return fmt.Errorf("HTTP listener (klamm.http.listen): %w", err)
 	}

@@ -24,6 +24,7 @@ type Flags struct {
 	Stdout, Stderr                 io.Writer
 	// NodeSocket is a node port that is open already; NodeListen then says nothing. The node closes it.
 	NodeSocket net.Listener
+	World      World
 }
 
 // Where a node listens and keeps its data when nothing says otherwise. Loopback: without authentication, whoever reaches a listener owns

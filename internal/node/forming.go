@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -42,7 +41,7 @@ func (n *Node) identify(ctx context.Context, s *settings) (*place, error) {
 		return &place{identity: id}, err
 	}
 	if len(s.join) == 0 {
-		u, err := drawID(rand.Reader)
+		u, err := drawID(n.random)
 		return &place{identity: identity{u.String(), max(configured, firstNode)}}, err
 	}
 	w := &newcomer{n: n, configured: configured, list: s.join, founder: n.links.listed}
@@ -135,7 +134,7 @@ func (n *Node) draftDirectory(dir string) (model.UUID, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return model.UUID{}, err
 	}
-	id, err := drawID(rand.Reader)
+	id, err := drawID(n.random)
 	if err != nil {
 		return id, err
 	}
@@ -282,7 +281,7 @@ func (w *newcomer) enter(ctx context.Context, addr string, h *wire.HelloResponse
 
 // greet says Hello to an address; nil when nobody answers.
 func (n *Node) greet(ctx context.Context, addr string) *wire.HelloResponse {
-	nc, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+	nc, err := n.net.DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return nil
 	}

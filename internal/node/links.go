@@ -106,7 +106,7 @@ func (n *Node) listenToNodes(s *settings) error {
 	socket := s.socket
 	if socket == nil {
 		var err error
-		if socket, err = net.Listen("tcp", s.node); err != nil {
+		if socket, err = n.net.Listen("tcp", s.node); err != nil {
 			if s.nodeAsked || len(s.join) > 0 {
 				return fmt.Errorf("node port (klamm.node.listen): %w", err)
 			}
@@ -132,7 +132,7 @@ func (n *Node) listenToNodes(s *settings) error {
 func (n *Node) dialers() {
 	l := &n.links
 	o := client.Options{
-		Dial: new(net.Dialer).DialContext, Clock: n.clock, ID: "klamm", Greet: func() wire.Request { return n.hello() }, Greeted: n.greeted,
+		Dial: n.net.DialContext, Clock: n.clock, ID: "klamm", Greet: func() wire.Request { return n.hello() }, Greeted: n.greeted,
 		DialTimeout: helloTime,
 	}
 	l.calls, l.fetches = client.New(o), client.New(o)
@@ -431,7 +431,7 @@ func (n *Node) connectionLost(addr string) {
 	}
 	for range lookTimes {
 		ctx, cancel := context.WithTimeout(n.links.ctx, lookWait)
-		nc, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+		nc, err := n.net.DialContext(ctx, "tcp", addr)
 		cancel()
 		switch {
 		case errors.Is(err, syscall.ECONNREFUSED):

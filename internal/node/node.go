@@ -2,11 +2,9 @@ package node
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"sync"
@@ -15,7 +13,6 @@ import (
 
 	"github.com/klamm/klamm/internal/admin"
 	"github.com/klamm/klamm/internal/api"
-	"github.com/klamm/klamm/internal/clock"
 	"github.com/klamm/klamm/internal/commitlog"
 	"github.com/klamm/klamm/internal/config"
 	"github.com/klamm/klamm/internal/controller"
@@ -25,7 +22,6 @@ import (
 	"github.com/klamm/klamm/internal/quorum"
 	"github.com/klamm/klamm/internal/replication"
 	"github.com/klamm/klamm/internal/server"
-	"github.com/klamm/klamm/internal/vfs"
 )
 
 // Node is one running broker and controller.
@@ -63,16 +59,6 @@ type who struct {
 	version     string
 }
 
-// world is what the node stands in.
-type world struct {
-	clock clock.Clock
-	disk  vfs.FS
-	log   *slog.Logger
-	level *slog.LevelVar
-	// levelName is klamm.log.level as level last took it over. Only publish looks at it.
-	levelName string
-}
-
 // edges is what faces the outside.
 type edges struct {
 	server    *server.Server
@@ -92,8 +78,8 @@ type bound struct {
 }
 
 // build makes a node from the bottom up. When it returns, clients are served.
-func build(ctx context.Context, s *settings, version string, log *slog.Logger, level *slog.LevelVar) (n *Node, err error) {
-	n = &Node{static: s.static, world: world{clock: clock.Real(), disk: vfs.OS(), log: log, level: level}, failed: make(chan error, 1)}
+func build(ctx context.Context, s *settings, version string, w world) (n *Node, err error) {
+	n = &Node{static: s.static, world: w, failed: make(chan error, 1)}
 	n.version = version
 	n.epoch.Store(-1)
 	defer func() {
@@ -101,7 +87,7 @@ func build(ctx context.Context, s *settings, version string, log *slog.Logger, l
 			err = errors.Join(err, n.stop(false))
 		}
 	}()
-	if _, err := io.ReadFull(rand.Reader, n.incarnation[:]); err != nil {
+	if _, err := io.ReadFull(n.random, n.incarnation[:]); err != nil {
 		return n, err
 	}
 	if err := n.listenToNodes(s); err != nil {
@@ -121,7 +107,7 @@ func build(ctx context.Context, s *settings, version string, log *slog.Logger, l
 	n.levelName = n.static.String("klamm.log.level")
 	n.resolver = config.NewResolver(s.static, n.me)
 	n.replicas = newReplicas()
-	n.edges.events = newEvents(log)
+	n.edges.events = newEvents(n.log)
 	n.follow()
 	if err := n.openDirs(s.dirs, found); err != nil {
 		return n, err
@@ -168,7 +154,7 @@ func (n *Node) openDirs(paths []string, found *place) error {
 			id = found.directory
 		}
 		dir, err := commitlog.OpenDir(
-			commitlog.Env{FS: n.disk, Clock: n.clock, Random: rand.Reader, Events: n.edges.events.add},
+			commitlog.Env{FS: n.disk, Clock: n.clock, Random: n.random, Events: n.edges.events.add},
 			commitlog.DirOptions{
 				Path: p, NodeID: n.me, ClusterID: n.identity.cluster, DirectoryID: id,
 				RecoveryThreads: n.static.Int("num.recovery.threads.per.data.dir"),
@@ -226,7 +212,7 @@ func (n *Node) fail(err error) {
 // joinQuorum opens the metadata log; by the time it is ready, publish has opened every log that the metadata knows.
 func (n *Node) joinQuorum(ctx context.Context, found *place) error {
 	n.groups = group.New(group.Options{
-		Clock: n.clock, Logger: n.log.With("component", "groups"), Rand: rand.Reader,
+		Clock: n.clock, Logger: n.log.With("component", "groups"), Rand: n.random,
 		Config:     func() group.Config { return n.groupConfig() },
 		Partitions: func() int32 { return n.partitionsOf(group.Topic) },
 	})
@@ -244,7 +230,7 @@ func (n *Node) joinQuorum(ctx context.Context, found *place) error {
 		return err
 	}
 	n.controller = controller.New(controller.Options{
-		Me: n.me, Log: n.quorum, Clock: n.clock, Logger: n.log.With("component", "controller"), Random: rand.Reader, Resolver: n.resolver,
+		Me: n.me, Log: n.quorum, Clock: n.clock, Logger: n.log.With("component", "controller"), Random: n.random, Resolver: n.resolver,
 		SessionTimeout: n.static.Duration("broker.session.timeout.ms"), BalanceInterval: n.balanceInterval(),
 	})
 	n.openPort()

@@ -60,7 +60,7 @@ func Start(ctx context.Context, f Flags) (*Node, error) {
 	for _, w := range s.warnings {
 		log.Warn(w)
 	}
-	n, err := build(ctx, s, f.Version, log, level)
+	n, err := build(ctx, s, f.Version, f.World.filled(log, level))
 	if err != nil {
 		return nil, err
 	}
