@@ -10,7 +10,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -44,39 +46,64 @@ func Start(t testing.TB, dir string, properties ...string) *Broker {
 
 // TryStart is Start without a test around it; ctx bounds the start, not the broker's life. The JVM is set up to start fast.
 func TryStart(ctx context.Context, dir string, properties ...string) (*Broker, error) {
-	return TryStartJVM(ctx, dir, []string{"-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"}, properties...)
+	return TryStartJVM(ctx, dir, fastStart(), properties...)
+}
+
+// fastStart are the flags of a JVM that shall start fast.
+func fastStart() []string {
+	return []string{"-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"}
 }
 
 // TryStartJVM is TryStart with the JVM's flags in the caller's hand.
 func TryStartJVM(ctx context.Context, dir string, jvm []string, properties ...string) (*Broker, error) {
-	jars, err := Jars(ctx)
-	if err != nil {
-		return nil, err
-	}
 	ports, err := freePorts(2)
 	if err != nil {
 		return nil, err
 	}
+	return startOne(ctx, dir, jvm, seat{node: 1, ports: ports[:1], voters: ports[1:]}, properties)
+}
+
+// seat is a node's place among those that form a cluster: all of their ports, for clients and between controllers.
+type seat struct {
+	node          int // from 1
+	ports, voters []int
+}
+
+func (s *seat) properties(data string) []string {
+	var voters []string
+	for i, p := range s.voters {
+		voters = append(voters, fmt.Sprintf("%d@127.0.0.1:%d", i+1, p))
+	}
+	n := len(s.voters)
+	return []string{
+		"process.roles=broker,controller",
+		fmt.Sprintf("node.id=%d", s.node),
+		"controller.quorum.voters=" + strings.Join(voters, ","),
+		fmt.Sprintf("listeners=PLAINTEXT://127.0.0.1:%d,CONTROLLER://127.0.0.1:%d", s.ports[s.node-1], s.voters[s.node-1]),
+		"controller.listener.names=CONTROLLER",
+		"log.dirs=" + data,
+		fmt.Sprintf("offsets.topic.replication.factor=%d", min(n, 3)),
+		fmt.Sprintf("transaction.state.log.replication.factor=%d", min(n, 3)),
+		fmt.Sprintf("transaction.state.log.min.isr=%d", min(n, 2)),
+		fmt.Sprintf("share.coordinator.state.topic.replication.factor=%d", min(n, 3)),
+		fmt.Sprintf("share.coordinator.state.topic.min.isr=%d", min(n, 2)),
+	}
+}
+
+// startOne prepares dir and runs a node on it. A node of several serves only once enough others run.
+func startOne(ctx context.Context, dir string, jvm []string, s seat, properties []string) (*Broker, error) {
+	jars, err := Jars(ctx)
+	if err != nil {
+		return nil, err
+	}
 	b := &Broker{
-		Addr: fmt.Sprintf("127.0.0.1:%d", ports[0]),
+		Addr: fmt.Sprintf("127.0.0.1:%d", s.ports[s.node-1]),
 		Data: filepath.Join(dir, "data"),
 		log:  filepath.Join(dir, "server.log"),
 		done: make(chan struct{}),
 	}
 	config := filepath.Join(dir, "server.properties")
-	lines := slices.Concat([]string{
-		"process.roles=broker,controller",
-		"node.id=1",
-		fmt.Sprintf("controller.quorum.voters=1@127.0.0.1:%d", ports[1]),
-		fmt.Sprintf("listeners=PLAINTEXT://%s,CONTROLLER://127.0.0.1:%d", b.Addr, ports[1]),
-		"controller.listener.names=CONTROLLER",
-		"log.dirs=" + b.Data,
-		"offsets.topic.replication.factor=1",
-		"transaction.state.log.replication.factor=1",
-		"transaction.state.log.min.isr=1",
-		"share.coordinator.state.topic.replication.factor=1",
-		"share.coordinator.state.topic.min.isr=1",
-	}, properties)
+	lines := slices.Concat(s.properties(b.Data), properties)
 	if err := os.WriteFile(config, []byte(strings.Join(lines, "\n")+"\n"), 0o644); err != nil {
 		return nil, err
 	}
@@ -88,6 +115,45 @@ func TryStartJVM(ctx context.Context, dir string, jvm []string, properties ...st
 		return nil, fmt.Errorf("kafkaref: format the storage: %w\n%s", err, out)
 	}
 	return b, b.launch(ctx, jvm, jars, config)
+}
+
+// ClusterOptions is how the nodes of a cluster are run.
+type ClusterOptions struct {
+	JVM []string
+	// Around runs each start; the process inherits what its goroutine's thread is bound to.
+	Around func(start func() error) error
+}
+
+// TryStart starts nodes 1 to n at once, node i on dir/i, and returns when all of them serve.
+func (o ClusterOptions) TryStart(ctx context.Context, dir string, n int, properties ...string) ([]*Broker, error) {
+	ports, err := freePorts(2 * n)
+	if err != nil {
+		return nil, err
+	}
+	nodes, errs := make([]*Broker, n), make([]error, n)
+	var wg sync.WaitGroup
+	for i := range n {
+		own := filepath.Join(dir, strconv.Itoa(i+1))
+		if err := os.MkdirAll(own, 0o755); err != nil {
+			return nil, err
+		}
+		wg.Go(func() {
+			errs[i] = o.Around(func() (err error) {
+				nodes[i], err = startOne(ctx, own, o.JVM, seat{node: i + 1, ports: ports[:n], voters: ports[n:]}, properties)
+				return err
+			})
+		})
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
+		for _, b := range nodes {
+			if b != nil && b.cmd != nil {
+				b.Kill()
+			}
+		}
+		return nil, err
+	}
+	return nodes, nil
 }
 
 // launch starts the JVM and waits until the broker says that it serves.
