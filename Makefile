@@ -40,7 +40,7 @@ interop-docs: build
 
 ## chaos: bad input and bad days on real processes
 chaos: build
-	$(GO) test -count=1 -timeout 10m ./test/abuse/... ./test/chaos/...
+	$(GO) test -count=1 -timeout 10m ./test/abuse/... ./test/lab/... ./test/chaos/...
 
 ## lint: go vet and golangci-lint
 lint:

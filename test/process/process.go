@@ -4,7 +4,6 @@ package process
 import (
 	"bufio"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -18,14 +17,15 @@ import (
 
 // Node is one running klamm process.
 type Node struct {
-	// Kafka and HTTP are the addresses it listens on.
+	// Kafka and HTTP are the addresses it listens on, once it is ready.
 	Kafka, HTTP string
 	// Ready is the time from exec to the log line that says so.
 	Ready time.Duration
 
-	cmd  *exec.Cmd
-	done chan struct{}
-	log  *lineLog
+	cmd         *exec.Cmd
+	begun       time.Time
+	ready, done chan struct{}
+	log         *lineLog
 }
 
 // Binary finds bin/klamm from any package of the repository; KLAMM_TEST_BIN names another.
@@ -74,37 +74,55 @@ func TryStart(binary, dir, addr string, args ...string) (*Node, error) {
 		addr = "127.0.0.1:0"
 	}
 	all := append([]string{"server", "--data", dir, "--listen", addr, "--node-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"}, args...)
-	cmd := exec.Command(binary, all...)
+	n, err := Launch(nil, append([]string{binary}, all...)...)
+	if err != nil {
+		return nil, err
+	}
+	if err := n.AwaitReady(60 * time.Second); err != nil {
+		return nil, err
+	}
+	return n, nil
+}
+
+// Launch runs a command line that ends in `klamm server ...` and does not wait. What the process prints goes to out as well, line by line,
+// where out is not nil. It dies with the process that launched it.
+func Launch(out io.Writer, command ...string) (*Node, error) {
+	cmd := exec.Command(command[0], command[1:]...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	pipe, err := cmd.StderrPipe()
 	if err != nil {
 		return nil, err
 	}
-	begun := time.Now()
+	n := &Node{cmd: cmd, begun: time.Now(), ready: make(chan struct{}), done: make(chan struct{}), log: &lineLog{out: out}}
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	n := &Node{cmd: cmd, done: make(chan struct{}), log: &lineLog{}}
-	ready := make(chan struct{})
 	go func() {
-		n.read(pipe, ready)
+		n.read(pipe)
 		_ = cmd.Wait()
 		close(n.done)
 	}()
+	return n, nil
+}
+
+// AwaitReady returns when the process says that it is ready. If it ends instead, or takes longer than limit and is killed, the error holds
+// its last lines.
+func (n *Node) AwaitReady(limit time.Duration) error {
+	late := time.NewTimer(limit)
+	defer late.Stop()
 	select {
-	case <-ready:
-		n.Ready = time.Since(begun)
-		return n, nil
+	case <-n.ready:
+		return nil
 	case <-n.done:
-		return nil, fmt.Errorf("klamm ended before it was ready: %s\n%s", cmd.ProcessState, n.log.tail())
-	case <-time.After(60 * time.Second):
+		return fmt.Errorf("klamm ended before it was ready: %s\n%s", n.cmd.ProcessState, n.log.tail())
+	case <-late.C:
 		n.Kill()
-		return nil, errors.New("klamm was not ready within 60 s:\n" + n.log.tail())
+		return fmt.Errorf("klamm was not ready within %s:\n%s", limit, n.log.tail())
 	}
 }
 
 // read follows the log and takes the addresses from the line that announces readiness.
-func (n *Node) read(r io.Reader, ready chan struct{}) {
+func (n *Node) read(r io.Reader) {
 	in := bufio.NewScanner(r)
 	in.Buffer(make([]byte, 0, 64<<10), 1<<20)
 	open := true
@@ -112,9 +130,9 @@ func (n *Node) read(r io.Reader, ready chan struct{}) {
 		n.log.add(in.Text())
 		var line struct{ Msg, Kafka, HTTP string }
 		if open && json.Unmarshal(in.Bytes(), &line) == nil && line.Msg == "ready" {
-			n.Kafka, n.HTTP = line.Kafka, line.HTTP
+			n.Kafka, n.HTTP, n.Ready = line.Kafka, line.HTTP, time.Since(n.begun)
 			open = false
-			close(ready)
+			close(n.ready)
 		}
 	}
 }
@@ -154,11 +172,15 @@ func (n *Node) Log() string { return n.log.tail() }
 type lineLog struct {
 	mu    sync.Mutex
 	lines []string
+	out   io.Writer // or nil
 }
 
 func (l *lineLog) add(s string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.out != nil {
+		_, _ = io.WriteString(l.out, s+"\n")
+	}
 	if l.lines = append(l.lines, s); len(l.lines) > 200 {
 		l.lines = l.lines[100:]
 	}
