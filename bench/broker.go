@@ -21,16 +21,26 @@ const (
 	loadCPU   = "1"
 )
 
-// broker is one running node under test.
+// broker is one side of a comparison: a running node, or a cluster of them.
 type broker struct {
 	name  string // klamm or kafka
-	addr  string
-	pid   int
+	addr  string // of the first node
+	pid   int    // of the first node
 	dir   string
-	ready time.Duration // exec to first accepted connection
+	nodes []*node       // all of a cluster; one otherwise
+	ready time.Duration // exec to first accepted connection; of a cluster: until all nodes know all
 	stop  func(kill bool) error
+	kgo   *kgo.Client
 	admin *kadm.Client
 	made  map[string]bool
+}
+
+// node is one process.
+type node struct {
+	id   int32 // in its cluster
+	addr string
+	pid  int
+	stop func(kill bool) error
 }
 
 // startKlamm runs the built binary, pinned, on a free port and waits for its first accepted connection.
@@ -39,11 +49,26 @@ func startKlamm(bin, dir string, extra ...string) (*broker, error) {
 	if err != nil {
 		return nil, err
 	}
+	begun := time.Now()
+	n, err := execKlamm(bin, dir, fmt.Sprintf("127.0.0.1:%d", port), append([]string{"--node-listen", "127.0.0.1:0"}, extra...)...)
+	if err != nil {
+		return nil, err
+	}
+	b := &broker{name: "klamm", dir: dir, made: map[string]bool{}}
+	if b.ready, err = awaitAccept(n.addr, begun, 30*time.Second); err != nil {
+		return nil, errors.Join(fmt.Errorf("klamm: %w; see %s", err, dir), n.stop(true))
+	}
+	b.join([]*node{n})
+	return b, b.connect()
+}
+
+// execKlamm starts a process on the brokers' processor and does not wait for anything.
+func execKlamm(bin, dir, addr string, extra ...string) (*node, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	addr := fmt.Sprintf("127.0.0.1:%d", port)
-	args := append([]string{"-c", brokerCPU, bin, "server", "--data", filepath.Join(dir, "data"), "--listen", addr, "--node-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", "-X", "log.retention.check.interval.ms=500", "-X", "max.connections=20000", "-X", "max.connection.creation.rate=100000"}, extra...)
+	args := append([]string{"-c", brokerCPU, bin, "server", "--data", filepath.Join(dir, "data"), "--listen", addr, "--http-listen", "127.0.0.1:0",
+		"-X", "log.retention.check.interval.ms=500", "-X", "max.connections=20000", "-X", "max.connection.creation.rate=100000"}, extra...)
 	log, err := os.OpenFile(filepath.Join(dir, "server.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
@@ -51,19 +76,16 @@ func startKlamm(bin, dir string, extra ...string) (*broker, error) {
 	defer log.Close()
 	cmd := exec.Command("taskset", args...)
 	cmd.Stdout, cmd.Stderr = log, log
-	begun := time.Now()
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	exited := make(chan error, 1)
-	go func() { exited <- cmd.Wait() }()
-	ready, err := awaitAccept(addr, begun, 30*time.Second)
-	if err != nil {
-		_ = cmd.Process.Kill()
-		return nil, fmt.Errorf("klamm: %w; see %s", err, log.Name())
-	}
-	b := &broker{name: "klamm", addr: addr, pid: cmd.Process.Pid, dir: dir, ready: ready, made: map[string]bool{}}
-	b.stop = func(kill bool) error {
+	exited := make(chan struct{})
+	go func() {
+		_ = cmd.Wait() // its log says why it ended; how it was ended is known
+		close(exited)
+	}()
+	return &node{addr: addr, pid: cmd.Process.Pid, stop: func(kill bool) error {
 		sig := syscall.SIGTERM
 		if kill {
 			sig = syscall.SIGKILL
@@ -76,18 +98,22 @@ func startKlamm(bin, dir string, extra ...string) (*broker, error) {
 			_ = cmd.Process.Kill()
 			return errors.New("klamm did not end within 30 s")
 		}
-	}
-	return b, b.connect()
+	}}, nil
 }
 
 func (b *broker) connect() error {
-	cl, err := kgo.NewClient(kgo.SeedBrokers(b.addr))
+	seeds := []string{}
+	for _, n := range b.nodes {
+		seeds = append(seeds, n.addr)
+	}
+	cl, err := kgo.NewClient(kgo.SeedBrokers(seeds...), kgo.MetadataMinAge(20*time.Millisecond))
 	if err != nil {
 		return err
 	}
+	b.kgo = cl
 	b.admin = kadm.NewClient(cl)
 	b.admin.SetTimeoutMillis(30000)
-	return nil
+	return b.awaitNodes()
 }
 
 func (b *broker) close(kill bool) error {
@@ -102,11 +128,7 @@ func (b *broker) topic(name string, partitions int, configs map[string]string) (
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
-	c := map[string]*string{}
-	for k, v := range configs {
-		c[k] = &v
-	}
-	if _, err := b.admin.CreateTopic(ctx, int32(partitions), 1, c, name); err != nil {
+	if err := b.create(ctx, name, b.spread(partitions), configs); err != nil {
 		return "", fmt.Errorf("%s: create %s: %w", b.name, name, err)
 	}
 	b.made[name] = true
@@ -142,7 +164,7 @@ func (b *broker) filledTopic(name string, partitions int, bytesEach int64) (topi
 
 // measure runs a load and returns what it saw with the CPU seconds the broker spent meanwhile.
 func (b *broker) measure(kind string, load any) (loadResult, float64, error) {
-	before, err := cpuSeconds(b.pid)
+	before, err := b.cpu()
 	if err != nil {
 		return loadResult{}, 0, err
 	}
@@ -150,8 +172,20 @@ func (b *broker) measure(kind string, load any) (loadResult, float64, error) {
 	if err != nil {
 		return res, 0, fmt.Errorf("%s: %w", b.name, err)
 	}
-	after, err := cpuSeconds(b.pid)
+	after, err := b.cpu()
 	return res, after - before, err
+}
+
+// cpu is what all processes of this side have used.
+func (b *broker) cpu() (seconds float64, err error) {
+	for _, n := range b.nodes {
+		s, err := cpuSeconds(n.pid)
+		if err != nil {
+			return 0, err
+		}
+		seconds += s
+	}
+	return seconds, nil
 }
 
 func freePort() (int, error) {

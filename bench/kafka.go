@@ -24,19 +24,52 @@ func startKafka(dir string) (*broker, error) {
 	}
 	var k *kafkaref.Broker
 	err := onCPU(brokerCPU, func() (err error) {
-		k, err = kafkaref.TryStartJVM(ctx, dir, []string{"-Xms512m", "-Xmx512m", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20"},
-			"log.retention.check.interval.ms=500", "log.initial.task.delay.ms=500")
+		k, err = kafkaref.TryStartJVM(ctx, dir, kafkaJVM(), kafkaProperties()...)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	b := &broker{name: "kafka", addr: k.Addr, pid: k.PID(), dir: k.Data, ready: k.Ready, made: map[string]bool{}}
-	b.stop = func(bool) error {
+	b := &broker{name: "kafka", dir: k.Data, ready: k.Ready, made: map[string]bool{}}
+	b.join([]*node{kafkaNode(k)})
+	return b, b.connect()
+}
+
+func kafkaNode(k *kafkaref.Broker) *node {
+	return &node{addr: k.Addr, pid: k.PID(), stop: func(bool) error {
 		k.Kill()
 		return nil
+	}}
+}
+
+// startKafkaCluster runs three nodes, each broker and controller, as Kafka's own quick start for clusters does.
+func startKafkaCluster(dir string) (*broker, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	if _, err := kafkaref.Jars(ctx); err != nil {
+		return nil, err
 	}
+	b := &broker{name: "kafka", dir: dir, made: map[string]bool{}}
+	o := kafkaref.ClusterOptions{JVM: kafkaJVM(), Around: func(start func() error) error { return onCPU(brokerCPU, start) }}
+	ks, err := o.TryStart(ctx, dir, clusterNodes, kafkaProperties()...)
+	if err != nil {
+		return nil, err
+	}
+	nodes := []*node{}
+	for _, k := range ks {
+		b.ready = max(b.ready, k.Ready)
+		nodes = append(nodes, kafkaNode(k))
+	}
+	b.join(nodes)
 	return b, b.connect()
+}
+
+func kafkaJVM() []string {
+	return []string{"-Xms512m", "-Xmx512m", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20"}
+}
+
+func kafkaProperties() []string {
+	return []string{"log.retention.check.interval.ms=500", "log.initial.task.delay.ms=500"}
 }
 
 // onCPU runs f on a thread that is bound to one processor: processes it starts inherit that.

@@ -26,6 +26,8 @@ type produceLoad struct {
 	Acks       int16
 	Requests   int // over all connections
 	RatePerSec int // 0: as fast as answers come
+	// Leaders are the addresses of the partitions' leaders in a cluster. Each connection then goes to one, and sends to that partition alone.
+	Leaders []string
 }
 
 // loadResult is printed by the child process as JSON.
@@ -83,13 +85,11 @@ func runProduce(l produceLoad) (loadResult, error) {
 	return res, nil
 }
 
-func produceConn(l produceLoad, batch []byte, conn, n int) ([]time.Duration, error) {
-	nc, err := net.Dial("tcp", l.Addr)
-	if err != nil {
-		return nil, err
+// target is where a connection goes and what it sends in turn.
+func (l *produceLoad) target(batch []byte, conn int) (addr string, frames [][]byte) {
+	if n := len(l.Leaders); n > 0 {
+		return l.Leaders[conn%n], [][]byte{produceFrame(l.Topic, []int32{int32(conn % n)}, [][]byte{batch}, l.Acks)}
 	}
-	defer nc.Close()
-	var frames [][]byte
 	for first := 0; first < l.Partitions; first += l.PerRequest {
 		var parts []int32
 		for p := first; p < min(first+l.PerRequest, l.Partitions); p++ {
@@ -97,6 +97,16 @@ func produceConn(l produceLoad, batch []byte, conn, n int) ([]time.Duration, err
 		}
 		frames = append(frames, produceFrame(l.Topic, parts, [][]byte{batch}, l.Acks))
 	}
+	return l.Addr, frames
+}
+
+func produceConn(l produceLoad, batch []byte, conn, n int) ([]time.Duration, error) {
+	addr, frames := l.target(batch, conn)
+	nc, err := net.Dial("tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	defer nc.Close()
 	sent := make(chan time.Time, l.InFlight)
 	failed := make(chan error, 1)
 	pace := newPace(l)

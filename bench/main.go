@@ -13,9 +13,9 @@ import (
 
 func main() {
 	load := flag.String("load", "", "internal: run this load from standard input's JSON and print its result")
-	quick := flag.Bool("quick", false, "2 pairs and a short warm-up: under five minutes, for a first look")
+	quick := flag.Bool("quick", false, "2 pairs and a short warm-up: for a first look")
 	pairs := flag.Int("pairs", 10, "counted interleaved pairs of each row; one more is run first and discarded")
-	only := flag.String("rows", "", "run only rows whose name or id contains this")
+	only := flag.String("rows", "", "run only rows whose id is, or whose name contains, one of these; commas between. x3 are those for clusters")
 	bin := flag.String("klamm", "bin/klamm", "the binary to measure")
 	out := flag.String("out", "bench/results", "folder for raw runs")
 	noKafka := flag.Bool("no-kafka", false, "measure Klamm alone")
@@ -69,6 +69,45 @@ func (s *session) run() error {
 	s.raw = json.NewEncoder(f)
 	begunSteal, begun := stealSeconds(), time.Now()
 
+	for _, part := range []func(string) error{s.runOne, s.runCluster, s.runSolo} {
+		if err := part(dir); err != nil {
+			return err
+		}
+	}
+	fmt.Print(table(s.results))
+	fmt.Printf("\n%d pairs a row, brokers on cpu %s, load on cpu %s, host steal %.1f s in %s; raw runs in %s\n",
+		s.pairs, brokerCPU, loadCPU, stealSeconds()-begunSteal, time.Since(begun).Round(time.Second), name)
+	return nil
+}
+
+// wants reports whether a row was asked for: all are when nothing was.
+func (s *session) wants(id, name string) bool {
+	if s.only == "" {
+		return true
+	}
+	for o := range strings.SplitSeq(s.only, ",") {
+		if id == o || strings.Contains(name, o) {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *session) wanted(all []row) (out []row) {
+	for _, r := range all {
+		if s.wants(r.ID, r.Name) {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// runOne is the rows for one broker.
+func (s *session) runOne(dir string) (err error) {
+	chosen := s.wanted(rows())
+	if len(chosen) == 0 && !s.wants("B14", "start of one node") {
+		return nil
+	}
 	if s.klamm, err = startKlamm(s.bin, filepath.Join(dir, "klamm"), "-X", "max.connections=20000"); err != nil {
 		return err
 	}
@@ -89,13 +128,10 @@ func (s *session) run() error {
 	s.readRSS(&idle)
 	s.results = append(s.results, ready, idle)
 
-	if err := s.warmUp(); err != nil {
+	if err := s.warmUp([]row{rows()[0], rows()[2]}); err != nil {
 		return err
 	}
-	for _, r := range rows() {
-		if s.only != "" && !strings.Contains(r.Name, s.only) && r.ID != s.only {
-			continue
-		}
+	for _, r := range chosen {
 		if err := s.measureRow(r); err != nil {
 			return fmt.Errorf("%s: %w", r.Name, err)
 		}
@@ -105,14 +141,40 @@ func (s *session) run() error {
 			s.results = append(s.results, after)
 		}
 	}
+	if !s.wants("B14", "start, 10,000 partitions") {
+		return nil
+	}
 	starts, err := s.startRows(filepath.Join(dir, "start"))
+	s.results = append(s.results, starts...)
+	return err
+}
+
+// runCluster is the rows for three brokers on each side.
+func (s *session) runCluster(dir string) (err error) {
+	chosen := s.wanted(clusterRows())
+	if len(chosen) == 0 {
+		return nil
+	}
+	c, err := startKlammCluster(s.bin, filepath.Join(dir, "klamm3"))
 	if err != nil {
 		return err
 	}
-	s.results = append(s.results, starts...)
-	fmt.Print(table(s.results))
-	fmt.Printf("\n%d pairs a row, brokers on cpu %s, load on cpu %s, host steal %.1f s in %s; raw runs in %s\n",
-		s.pairs, brokerCPU, loadCPU, stealSeconds()-begunSteal, time.Since(begun).Round(time.Second), name)
+	s.klamm, s.kafka = c.broker, nil
+	defer func() { _ = c.close(true) }()
+	if !s.noKafka {
+		if s.kafka, err = startKafkaCluster(filepath.Join(dir, "kafka3")); err != nil {
+			return err
+		}
+		defer func() { _ = s.kafka.close(false) }()
+	}
+	if err := s.warmUp(clusterRows()[:1]); err != nil {
+		return err
+	}
+	for _, r := range chosen {
+		if err := s.measureRow(r); err != nil {
+			return fmt.Errorf("%s: %w", r.Name, err)
+		}
+	}
 	return nil
 }
 
@@ -150,12 +212,12 @@ func (s *session) readRSS(r *result) {
 }
 
 // warmUp lets the JVM compile its produce and fetch paths; it costs Klamm nothing to be treated alike, but there is no need.
-func (s *session) warmUp() error {
+func (s *session) warmUp(with []row) error {
 	if s.kafka == nil {
 		return nil
 	}
 	for end := time.Now().Add(s.warm); time.Now().Before(end); {
-		for _, r := range []row{rows()[0], rows()[2]} {
+		for _, r := range with {
 			if _, err := r.Run(s.kafka, 0); err != nil {
 				return fmt.Errorf("warm-up: %w", err)
 			}

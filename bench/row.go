@@ -25,6 +25,8 @@ type row struct {
 	// Metrics lists what Run returns, in print order, with targets that override Target.
 	Metrics []metric
 	Pairs   int // 0: the session's default
+	// Cluster rows run against three brokers instead of one.
+	Cluster bool
 	// LastProduce marks the last of the rows that produce in bulk: memory is read behind it.
 	LastProduce bool
 }
