@@ -1,0 +1,5 @@
+//go:build !simruntime
+
+package cluster
+
+func seedRuntime(uint64) {}

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// The simulation runs on a Go runtime whose choices follow from the seed. The few lines that make it so are put into copies of the
+// runtime's files when the simulation is built (go build -overlay); the Go installation is not touched, and nothing of it is kept here.
+
+// edit replaces one piece of a file of the standard library. The piece must occur exactly once: when a new Go release has it otherwise, the
+// build says so instead of running a simulation that cannot be repeated.
+type edit struct{ file, old, new string }
+
+var runtimeEdits = []edit{
+	// Chance: select, the order of maps, of the scheduler and of timers that are due together. One generator, because which thread runs a
+	// goroutine is the kernel's choice.
+	{"runtime/rand.go", "// randn is like rand() % n but faster.\n", `// simState is the state of every choice, zero while the process starts.
+var simState uint64
+
+//go:linkname simSeed
+func simSeed(seed uint64) { simState = seed | 1<<63 }
+
+//go:nosplit
+func simNext() uint64 {
+	simState += 0xa0761d6478bd642f
+	hi, lo := math.Mul64(simState, simState^0xe7037ed1a0b428db)
+	return hi ^ lo
+}
+
+// randn is like rand() % n but faster.
+`},
+	{"runtime/rand.go", "func rand() uint64 {\n", "func rand() uint64 {\n	if simState != 0 {\n		return simNext()\n	}\n"},
+	{"runtime/rand.go", "func cheaprand() uint32 {\n", `func cheaprand() uint32 {
+	if simState != 0 {
+		return uint32(simNext())
+	}
+`},
+	{"runtime/rand.go", "	globalRand.state.Init(*seed)\n	clear(seed[:])\n", `	clear(seed[:])
+	copy(seed[:], "the simulation begins the same")
+	globalRand.state.Init(*seed)
+	clear(seed[:])
+`},
+	// Real time: no goroutine is interrupted for having run long, and a mutex does not look at the clock.
+	{"runtime/proc.go", "func retake(now int64) uint32 {\n", "func retake(now int64) uint32 {\n	if simState != 0 {\n		return 0\n	}\n"},
+	{"runtime/proc.go", "const randomizeScheduler = raceenabled", "const randomizeScheduler = true"},
+	{"internal/sync/mutex.go", "starvationThresholdNs = 1e6", "starvationThresholdNs = 1e18"},
+	// A goroutine that waits for a mutex waits for another that may be waiting for time: a disk that hangs, held under a log's lock.
+	{"runtime/runtime2.go", "	waitReasonSynctestRun:           true,\n", `	waitReasonSynctestRun:           true,
+	waitReasonSyncMutexLock:         true,
+	waitReasonSyncRWMutexRLock:      true,
+	waitReasonSyncRWMutexLock:       true,
+`},
+}
+
+// writeOverlay makes the changed files in dir and returns the name of the file that go build -overlay takes.
+func writeOverlay(dir string, edits []edit) (string, error) {
+	out, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		return "", fmt.Errorf("go env GOROOT: %w", err)
+	}
+	src := filepath.Join(strings.TrimSpace(string(out)), "src")
+	changed := map[string][]byte{}
+	for _, e := range edits {
+		text := changed[e.file]
+		if text == nil {
+			if text, err = os.ReadFile(filepath.Join(src, e.file)); err != nil {
+				return "", err
+			}
+		}
+		if n := bytes.Count(text, []byte(e.old)); n != 1 {
+			return "", fmt.Errorf("this Go release's %s has %d places like %q, not one: the simulation's runtime edits need another look", e.file, n, e.old)
+		}
+		changed[e.file] = bytes.Replace(text, []byte(e.old), []byte(e.new), 1)
+	}
+	replace := map[string]string{}
+	for file, text := range changed {
+		to := filepath.Join(dir, strings.ReplaceAll(file, "/", "_"))
+		if err := os.WriteFile(to, text, 0o600); err != nil {
+			return "", err
+		}
+		replace[filepath.Join(src, file)] = to
+	}
+	b, err := json.Marshal(map[string]any{"Replace": replace})
+	if err != nil {
+		return "", err
+	}
+	name := filepath.Join(dir, "overlay.json")
+	return name, os.WriteFile(name, b, 0o600)
+}
