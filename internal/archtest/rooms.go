@@ -44,6 +44,7 @@ func rooms() map[string][]string {
 		"internal/tidy":     {},
 		"gen":               {},
 		"bench":             {"test/kafkaref"},
+		"sim/history":       {},
 		"test/...":          {"test/..."},
 	}
 }
