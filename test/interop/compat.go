@@ -63,7 +63,7 @@ func (c Compatibility) clients(b *strings.Builder) {
 	slices.SortFunc(rows, func(x, y Row) int {
 		return cmp.Or(cmp.Compare(x.Language, y.Language), cmp.Compare(x.Client, y.Client), cmp.Compare(y.Version, x.Version))
 	})
-	b.WriteString("\n## Client libraries\n\nEach goes through the same cases against one node.\n\n| Client | Version | Language | Cases passed | Calls it does not have |\n|---|---|---|---|---|\n")
+	b.WriteString("\n## Client libraries\n\nEach goes through the same cases on three brokers, every partition on all of them and min.insync.replicas=2. On one broker: `KLAMM_TEST_BROKERS=1 go test ./test/interop`.\n\n| Client | Version | Language | Cases passed | Calls it does not have |\n|---|---|---|---|---|\n")
 	for _, r := range rows {
 		passed := 0
 		var absent []string

@@ -19,7 +19,7 @@ func (k tools) dumpLog(t *testing.T) {
 	for _, codec := range []string{"none", "gzip", "snappy", "lz4", "zstd"} {
 		k.do(t, "", "producer-perf-test", "--topic tools.segments --num-records 3000 --record-size 600 --throughput -1 --command-property compression.type="+codec, `3000 records sent`)
 	}
-	dir := partitionDir(t, k.node.data, "tools.segments-0")
+	dir := partitionDir(t, k.node.data[0], "tools.segments-0")
 	logs := filesOf(t, dir, "*.log")
 	if len(logs) < 3 {
 		t.Fatalf("%d segments in %s, expected the topic to have rolled", len(logs), dir)
@@ -52,7 +52,7 @@ func (k tools) groupLog(t *testing.T) {
 		"--topic __consumer_offsets --from-beginning --timeout-ms 4000 --formatter org.apache.kafka.tools.consumer.GroupMetadataMessageFormatter",
 		`"group":"tools\.committers"`, `"protocolType":"consumer"`)
 	var logs []string
-	for _, l := range filesOf(t, k.node.data, "__consumer_offsets-*/*.log") {
+	for _, l := range filesOf(t, k.node.data[0], "__consumer_offsets-*/*.log") {
 		if info, err := os.Stat(l); err == nil && info.Size() > 0 {
 			logs = append(logs, l)
 		}

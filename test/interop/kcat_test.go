@@ -268,7 +268,7 @@ func lastWord(s string) string {
 // makeTopic creates a topic for clients that cannot.
 func makeTopic(t *testing.T, addr, topic string, partitions int32, configs map[string]string) {
 	t.Helper()
-	cl, err := kgo.NewClient(kgo.SeedBrokers(addr))
+	cl, err := kgo.NewClient(seeds(addr))
 	if err != nil {
 		t.Fatal(err)
 	}

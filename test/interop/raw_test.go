@@ -38,7 +38,7 @@ func checkCodecs(t *testing.T, addr, prefix string) {
 // batchCodecs names the codec of every batch of partition 0, as fetched from its first offset.
 func batchCodecs(ctx context.Context, addr, topic string) ([]string, error) {
 	// Kafka 2.4's versions know topics by name.
-	cl, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.MaxVersions(kversion.V2_4_0()))
+	cl, err := kgo.NewClient(seeds(addr), kgo.MaxVersions(kversion.V2_4_0()))
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +61,11 @@ func batchCodecs(ctx context.Context, addr, topic string) ([]string, error) {
 	fp.FetchOffset, fp.PartitionMaxBytes = o.Offset, 10<<20
 	ft.Partitions = append(ft.Partitions, fp)
 	fetch.Topics = append(fetch.Topics, ft)
-	answer, err := fetch.RequestWith(ctx, cl.SeedBrokers()[0])
+	m, err := kadm.NewClient(cl).Metadata(ctx, topic)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := fetch.RequestWith(ctx, cl.Broker(int(m.Topics[topic].Partitions[0].Leader)))
 	if err != nil {
 		return nil, err
 	}

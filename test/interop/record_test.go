@@ -90,7 +90,7 @@ func document() error {
 // TestAPIs notes the versions that the broker offers.
 func TestAPIs(t *testing.T) {
 	node := startTarget(t)
-	cl, err := kgo.NewClient(kgo.SeedBrokers(node.addr))
+	cl, err := kgo.NewClient(seeds(node.addr))
 	if err != nil {
 		t.Fatal(err)
 	}

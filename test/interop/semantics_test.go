@@ -20,7 +20,7 @@ import (
 // that is gone must go from there too.
 func TestSameAnswersAsKafka(t *testing.T) {
 	toolchain.Need(t, "java", "javac", "mvn")
-	reference, node := startKafka(t), startTarget(t)
+	reference, node := startKafka(t, 1, replicated(1)...), startBrokers(t, 1)
 	dir := t.TempDir()
 	kafkaFile, klammFile := filepath.Join(dir, "kafka"), filepath.Join(dir, "klamm")
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)

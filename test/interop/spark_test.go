@@ -120,7 +120,7 @@ func makeGaps(t *testing.T, addr, topic string) {
 // countRecords reads partition 0 from its beginning to the given last offset.
 func countRecords(t *testing.T, addr, topic string, last int64) int {
 	t.Helper()
-	cl, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {0: kgo.NewOffset().At(0)}}))
+	cl, err := kgo.NewClient(seeds(addr), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {0: kgo.NewOffset().At(0)}}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +140,7 @@ func countRecords(t *testing.T, addr, topic string, last int64) int {
 // client is a franz-go client that ends with the test.
 func client(t *testing.T, addr string, opts ...kgo.Opt) *kgo.Client {
 	t.Helper()
-	cl, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(addr)}, opts...)...)
+	cl, err := kgo.NewClient(append([]kgo.Opt{seeds(addr)}, opts...)...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -117,19 +118,20 @@ func (k tools) produce(t *testing.T, topic, lines string, more ...string) {
 }
 
 func (k tools) topics(t *testing.T) {
-	k.do(t, "create with partitions and configs", "topics", "--create --topic tools.topic --partitions 3 --replication-factor 1 --config retention.ms=3600000 --config cleanup.policy=compact",
+	copies := strconv.Itoa(k.node.brokers)
+	k.do(t, "create with partitions and configs", "topics", "--create --topic tools.topic --partitions 3 --replication-factor "+copies+" --config retention.ms=3600000 --config cleanup.policy=compact",
 		`Created topic tools\.topic\.`)
 	k.do(t, "create with the broker's defaults", "topics", "--create --topic tools.defaults", `Created topic tools\.defaults\.`)
-	k.do(t, "", "topics", "--describe --topic tools.defaults", `PartitionCount: 1\tReplicationFactor: 1`)
+	k.do(t, "", "topics", "--describe --topic tools.defaults", `PartitionCount: 1\tReplicationFactor: `+copies)
 	k.do(t, "create if not exists", "topics", "--create --if-not-exists --topic tools.topic")
 	k.refused(t, "refuse an existing topic", "topics", "--create --topic tools.topic", `Topic 'tools\.topic' already exists`)
 	k.refused(t, "refuse a bad config", "topics", "--create --topic tools.bad --config retention.ms=-5", `Invalid value -5 for configuration retention\.ms`)
 	k.refused(t, "refuse an unknown config", "topics", "--create --topic tools.bad --config no.such=1", `Unknown topic config name: no\.such`)
-	k.refused(t, "refuse a replication factor above the number of brokers", "topics", "--create --topic tools.bad --replication-factor 3", `INVALID_REPLICATION_FACTOR|Unable to replicate the partition 3 time`)
+	k.refused(t, "refuse a replication factor above the number of brokers", "topics", "--create --topic tools.bad --replication-factor "+strconv.Itoa(k.node.brokers+1), `INVALID_REPLICATION_FACTOR|Unable to replicate the partition \d time`)
 	k.do(t, "list", "topics", "--list", `(^|\n)tools\.topic\n`)
 	k.do(t, "describe", "topics", "--describe --topic tools.topic",
-		`Topic: tools\.topic\tTopicId: \S{22}\tPartitionCount: 3\tReplicationFactor: 1\tConfigs: \S*cleanup\.policy=compact`, `retention\.ms=3600000`,
-		`Topic: tools\.topic\tPartition: 2\tLeader: \d+\tReplicas: \d+\tIsr: \d+\tElr: \tLastKnownElr: `)
+		`Topic: tools\.topic\tTopicId: \S{22}\tPartitionCount: 3\tReplicationFactor: `+copies+`\tConfigs: \S*cleanup\.policy=compact`, `retention\.ms=3600000`,
+		`Topic: tools\.topic\tPartition: 2\tLeader: \d+\tReplicas: [\d,]+\tIsr: [\d,]+\tElr: \tLastKnownElr: `)
 	k.do(t, "add partitions", "topics", "--alter --topic tools.topic --partitions 5")
 	k.refused(t, "refuse fewer partitions", "topics", "--alter --topic tools.topic --partitions 2", `currently has 5 partition`)
 	k.do(t, "", "topics", "--describe --topic tools.topic", `PartitionCount: 5`)
@@ -153,7 +155,7 @@ func (k tools) configs(t *testing.T) {
 	k.run(t, call{tool: "configs", args: strings.Fields("--describe --entity-type topics --entity-name tools.config"), not: []string{`retention\.ms`}})
 	k.refused(t, "refuse a bad value", "configs", "--alter --entity-type topics --entity-name tools.config --add-config retention.ms=never", `Invalid value never for configuration retention\.ms`)
 	k.refused(t, "refuse an unknown topic", "configs", "--alter --entity-type topics --entity-name tools.nowhere --add-config retention.ms=1", `UnknownTopicOrPartition|does not exist`)
-	k.do(t, "describe a broker", "configs", "--describe --all --entity-type brokers --entity-name "+k.brokerID(t), `log\.retention\.hours=168`, `num\.partitions=1`, `message\.max\.bytes=1048588`)
+	k.do(t, "describe a broker", "configs", "--describe --all --entity-type brokers --entity-name "+k.brokerIDs(t)[0], `log\.retention\.hours=168`, `num\.partitions=1`, `message\.max\.bytes=1048588`)
 	k.do(t, "set a broker's config for all brokers", "configs", "--alter --entity-type brokers --entity-default --add-config log.retention.ms=86400000", `Completed updating default config for brokers`)
 	k.do(t, "describe the default of brokers", "configs", "--describe --entity-type brokers --entity-default", `log\.retention\.ms=86400000 sensitive=false synonyms=\{DYNAMIC_DEFAULT_BROKER_CONFIG:log\.retention\.ms=86400000`)
 	k.do(t, "a broker's config shows in its topics", "configs", "--describe --all --entity-type topics --entity-name tools.config", `retention\.ms=86400000 sensitive=false synonyms=\{DYNAMIC_DEFAULT_BROKER_CONFIG`)
@@ -161,17 +163,20 @@ func (k tools) configs(t *testing.T) {
 	k.refused(t, "refuse a read-only config of a broker", "configs", "--alter --entity-type brokers --entity-default --add-config process.roles=broker", `(?i)cannot update`)
 }
 
-// brokerID is the node's id, as the cluster tool lists it.
-func (k tools) brokerID(t *testing.T) string {
+// brokerIDs are the nodes' ids, as the cluster tool lists them.
+func (k tools) brokerIDs(t *testing.T) []string {
 	t.Helper()
 	out := k.run(t, call{tool: "cluster", args: []string{"list-endpoints", "--bootstrap-server", k.node.addr}, local: true})
+	var ids []string
 	for line := range strings.Lines(out) {
 		if words := strings.Fields(line); len(words) > 1 && words[0] != "ID" {
-			return words[0]
+			ids = append(ids, words[0])
 		}
 	}
-	t.Fatalf("no broker listed:\n%s", out)
-	return ""
+	if len(ids) != k.node.brokers {
+		t.Fatalf("not %d brokers:\n%s", k.node.brokers, out)
+	}
+	return ids
 }
 
 func (k tools) console(t *testing.T) {
@@ -282,7 +287,7 @@ func (k tools) offsets(t *testing.T) {
 
 func (k tools) logDirs(t *testing.T) {
 	k.do(t, "describe sizes", "log-dirs", "--describe --topic-list tools.reset", `"partition":"tools\.reset-0"`, `"isFuture":false`, `"offsetLag":0`, `"error":null`)
-	k.do(t, "", "log-dirs", "--describe", `"logDir":"`+regexp.QuoteMeta(k.node.data))
+	k.do(t, "", "log-dirs", "--describe", `"logDir":"`+regexp.QuoteMeta(k.node.data[0]))
 }
 
 func (k tools) perf(t *testing.T) {
@@ -316,16 +321,16 @@ func (k tools) cluster(t *testing.T) {
 }
 
 func (k tools) reassign(t *testing.T) {
-	id := k.brokerID(t)
+	id := strings.Join(k.brokerIDs(t), ",")
 	f := file(t, `{"version":1,"topics":[{"topic":"tools.perf"}]}`)
-	k.do(t, "generate", "reassign-partitions", "--generate --broker-list "+id+" --topics-to-move-json-file "+f, `Current partition replica assignment`, `Proposed partition reassignment configuration`, `"topic":"tools\.perf","partition":0,"replicas":\[`+id+`\]`)
-	f = file(t, `{"version":1,"partitions":[{"topic":"tools.perf","partition":0,"replicas":[`+id+`],"log_dirs":["any"]},{"topic":"tools.perf","partition":1,"replicas":[`+id+`],"log_dirs":["any"]}]}`)
+	k.do(t, "generate", "reassign-partitions", "--generate --broker-list "+id+" --topics-to-move-json-file "+f, `Current partition replica assignment`, `Proposed partition reassignment configuration`, `"topic":"tools\.perf","partition":0,"replicas":\[\d`)
+	f = file(t, `{"version":1,"partitions":[{"topic":"tools.perf","partition":0,"replicas":[`+id+`]},{"topic":"tools.perf","partition":1,"replicas":[`+id+`]}]}`)
 	k.do(t, "execute", "reassign-partitions", "--execute --reassignment-json-file "+f, `Current partition replica assignment`, `Successfully started partition reassignments for tools\.perf-0,tools\.perf-1`)
 	k.do(t, "verify", "reassign-partitions", "--verify --reassignment-json-file "+f, `Reassignment of partition tools\.perf-0 is completed\.`, `Reassignment of partition tools\.perf-1 is completed\.`)
 	k.do(t, "list", "reassign-partitions", "--list", `No partition reassignments found\.`)
 	k.do(t, "cancel when nothing moves", "reassign-partitions", "--cancel --reassignment-json-file "+f, `None of the specified partition moves are active|Successfully cancelled`)
-	f = file(t, `{"version":1,"partitions":[{"topic":"tools.perf","partition":0,"replicas":[99],"log_dirs":["any"]}]}`)
+	f = file(t, `{"version":1,"partitions":[{"topic":"tools.perf","partition":0,"replicas":[99]}]}`)
 	k.refused(t, "refuse an unknown broker", "reassign-partitions", "--execute --reassignment-json-file "+f, `Unknown broker id 99|broker 99|brokers? id 99`)
-	f = file(t, `{"version":1,"partitions":[{"topic":"tools.nowhere","partition":0,"replicas":[`+id+`],"log_dirs":["any"]}]}`)
+	f = file(t, `{"version":1,"partitions":[{"topic":"tools.nowhere","partition":0,"replicas":[`+id+`]}]}`)
 	k.refused(t, "refuse an unknown topic", "reassign-partitions", "--execute --reassignment-json-file "+f, `tools\.nowhere`)
 }

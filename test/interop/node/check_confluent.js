@@ -1,4 +1,4 @@
-// The interop cases (test/interop/cases.go) with @confluentinc/kafka-javascript, by its promise API. Arguments: bootstrap address, prefix.
+// The interop cases (test/interop/cases.go) with @confluentinc/kafka-javascript, by its promise API. Arguments: bootstrap addresses, prefix.
 'use strict';
 
 const { Kafka, logLevel, ErrorCodes } = require('@confluentinc/kafka-javascript').KafkaJS;
@@ -6,7 +6,7 @@ const { Absent, CODECS, Code, FIRST_MS, RECORDS, key, noise, run, value, wait } 
 
 const [bootstrap, prefix] = process.argv.slice(2);
 const none = `${prefix}-none`;
-const kafka = new Kafka({ kafkaJS: { brokers: [bootstrap], logLevel: logLevel.NOTHING } });
+const kafka = new Kafka({ kafkaJS: { brokers: bootstrap.split(','), logLevel: logLevel.NOTHING } });
 const admin = kafka.admin();
 
 function codeOf(e) {

@@ -1,4 +1,4 @@
-// The interop cases (test/interop/cases.go) with kafkajs. Arguments: bootstrap address, prefix of names.
+// The interop cases (test/interop/cases.go) with kafkajs. Arguments: bootstrap addresses, prefix of names.
 'use strict';
 
 const { Kafka, CompressionTypes, CompressionCodecs, ConfigResourceTypes, logLevel } = require('kafkajs');
@@ -10,7 +10,7 @@ const { CODECS, FIRST_MS, RECORDS, key, noise, run, value, wait } = require('./s
 
 const [bootstrap, prefix] = process.argv.slice(2);
 const none = `${prefix}-none`;
-const kafka = new Kafka({ clientId: 'kafkajs', brokers: [bootstrap], logLevel: logLevel.NOTHING, retry: { retries: 3 } });
+const kafka = new Kafka({ clientId: 'kafkajs', brokers: bootstrap.split(','), logLevel: logLevel.NOTHING, retry: { retries: 3 } });
 const admin = kafka.admin();
 
 // kafkajs has gzip built in; the others are plugged in as its documentation shows.
@@ -157,7 +157,7 @@ async function consume() {
     // The client recovers by itself, from the offset it may reset to; what the broker said shows in the event it logs.
     let said = 0;
     const loud = new Kafka({
-      brokers: [bootstrap],
+      brokers: bootstrap.split(','),
       logLevel: logLevel.DEBUG,
       logCreator: () => ({ log }) => {
         if (/out of range/i.test(JSON.stringify(log))) said = 1;

@@ -1,4 +1,4 @@
-// Command franz goes through the interop cases (test/interop/cases.go) with franz-go. Arguments: bootstrap address, prefix of names.
+// Command franz goes through the interop cases (test/interop/cases.go) with franz-go. Arguments: bootstrap addresses, prefix of names.
 package main
 
 import (
@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -17,14 +18,15 @@ import (
 )
 
 type check struct {
-	bootstrap, prefix string
-	admin             *kadm.Client
-	first             time.Time
+	bootstrap []string
+	prefix    string
+	admin     *kadm.Client
+	first     time.Time
 }
 
 func main() {
-	c := &check{bootstrap: os.Args[1], prefix: os.Args[2], first: time.Now().Truncate(time.Second).Add(-10 * time.Minute)}
-	cl, err := kgo.NewClient(kgo.SeedBrokers(c.bootstrap))
+	c := &check{bootstrap: strings.Split(os.Args[1], ","), prefix: os.Args[2], first: time.Now().Truncate(time.Second).Add(-10 * time.Minute)}
+	cl, err := kgo.NewClient(kgo.SeedBrokers(c.bootstrap...))
 	if err != nil {
 		panic(err)
 	}
@@ -139,7 +141,7 @@ func (c *check) produce() {
 			if err := c.create(ctx, topic, 1, nil); err != nil {
 				return "", err
 			}
-			cl, err := kgo.NewClient(kgo.SeedBrokers(c.bootstrap), kgo.ProducerBatchCompression(codecs[codec]))
+			cl, err := kgo.NewClient(kgo.SeedBrokers(c.bootstrap...), kgo.ProducerBatchCompression(codecs[codec]))
 			if err != nil {
 				return "", err
 			}
@@ -158,7 +160,7 @@ func (c *check) produce() {
 		if err := c.create(ctx, c.prefix+"-small", 1, map[string]*string{"max.message.bytes": &limit}); err != nil {
 			return "", err
 		}
-		cl, err := kgo.NewClient(kgo.SeedBrokers(c.bootstrap))
+		cl, err := kgo.NewClient(kgo.SeedBrokers(c.bootstrap...))
 		if err != nil {
 			return "", err
 		}
@@ -174,7 +176,7 @@ func (c *check) consume() {
 		for _, codec := range say.Codecs() {
 			topics = append(topics, c.prefix+"-"+codec)
 		}
-		cl, err := kgo.NewClient(kgo.SeedBrokers(c.bootstrap), kgo.ConsumeTopics(topics...), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+		cl, err := kgo.NewClient(kgo.SeedBrokers(c.bootstrap...), kgo.ConsumeTopics(topics...), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 		if err != nil {
 			return "", err
 		}
@@ -202,7 +204,7 @@ func (c *check) consume() {
 		return fmt.Sprintf("offset=%d", o.Offset), err
 	})
 	run("consume.out-of-range", func(ctx context.Context) (string, error) {
-		cl, err := kgo.NewClient(kgo.SeedBrokers(c.bootstrap), kgo.ConsumeResetOffset(kgo.NoResetOffset()),
+		cl, err := kgo.NewClient(kgo.SeedBrokers(c.bootstrap...), kgo.ConsumeResetOffset(kgo.NoResetOffset()),
 			kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{none: {0: kgo.NewOffset().At(1000)}}))
 		if err != nil {
 			return "", err
@@ -237,7 +239,7 @@ func (c *check) join(topic string, seen *say.Seen) (*member, error) {
 		return func(_ context.Context, _ *kgo.Client, p map[string][]int32) { m.owned.Add(sign * len(p[topic])) }
 	}
 	var err error
-	m.cl, err = kgo.NewClient(kgo.SeedBrokers(c.bootstrap), kgo.ConsumerGroup(c.prefix+"-members"), kgo.ConsumeTopics(topic),
+	m.cl, err = kgo.NewClient(kgo.SeedBrokers(c.bootstrap...), kgo.ConsumerGroup(c.prefix+"-members"), kgo.ConsumeTopics(topic),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.HeartbeatInterval(200*time.Millisecond), kgo.AutoCommitMarks(), kgo.BlockRebalanceOnPoll(),
 		kgo.OnPartitionsAssigned(change(1)), kgo.OnPartitionsRevoked(change(-1)), kgo.OnPartitionsLost(change(-1)))
 	if err != nil {
@@ -287,7 +289,7 @@ func (c *check) group() {
 		return fmt.Sprintf("partitions=%d+%d", one.owned.Len(), two.owned.Len()), nil
 	})
 	run("group.records", func(ctx context.Context) (string, error) {
-		cl, err := kgo.NewClient(kgo.SeedBrokers(c.bootstrap), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+		cl, err := kgo.NewClient(kgo.SeedBrokers(c.bootstrap...), kgo.RecordPartitioner(kgo.ManualPartitioner()))
 		if err != nil {
 			return "", err
 		}
@@ -310,7 +312,7 @@ func (c *check) group() {
 
 // startsAt is the offset that a new member of the group reads first.
 func (c *check) startsAt(ctx context.Context, group string) (string, error) {
-	cl, err := kgo.NewClient(kgo.SeedBrokers(c.bootstrap), kgo.ConsumerGroup(group), kgo.ConsumeTopics(c.prefix+"-none"), kgo.DisableAutoCommit(),
+	cl, err := kgo.NewClient(kgo.SeedBrokers(c.bootstrap...), kgo.ConsumerGroup(group), kgo.ConsumeTopics(c.prefix+"-none"), kgo.DisableAutoCommit(),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	if err != nil {
 		return "", err

@@ -1,4 +1,4 @@
-// Command kafkago goes through the interop cases (test/interop/cases.go) with segmentio's kafka-go. Arguments: bootstrap address, prefix of
+// Command kafkago goes through the interop cases (test/interop/cases.go) with segmentio's kafka-go. Arguments: bootstrap addresses, prefix of
 // names.
 package main
 
@@ -19,15 +19,16 @@ import (
 )
 
 type check struct {
-	bootstrap, prefix string
-	client            *kafka.Client
-	first             time.Time
+	bootstrap []string
+	prefix    string
+	client    *kafka.Client
+	first     time.Time
 }
 
 func main() {
-	c := &check{bootstrap: os.Args[1], prefix: os.Args[2], first: time.Now().Truncate(time.Second).Add(-10 * time.Minute)}
+	c := &check{bootstrap: strings.Split(os.Args[1], ","), prefix: os.Args[2], first: time.Now().Truncate(time.Second).Add(-10 * time.Minute)}
 	// The transport answers Metadata from a cache; it shall not be older than a case.
-	c.client = &kafka.Client{Addr: kafka.TCP(c.bootstrap), Timeout: say.Limit, Transport: &kafka.Transport{MetadataTTL: 50 * time.Millisecond}}
+	c.client = &kafka.Client{Addr: kafka.TCP(c.bootstrap...), Timeout: say.Limit, Transport: &kafka.Transport{MetadataTTL: 50 * time.Millisecond}}
 	c.topics()
 	c.produce()
 	c.consume()
@@ -55,7 +56,7 @@ func run(name string, body func(ctx context.Context) (string, error)) {
 
 func (c *check) create(ctx context.Context, topic string, partitions int, configs ...kafka.ConfigEntry) error {
 	r, err := c.client.CreateTopics(ctx, &kafka.CreateTopicsRequest{Topics: []kafka.TopicConfig{
-		{Topic: topic, NumPartitions: partitions, ReplicationFactor: 1, ConfigEntries: configs}}})
+		{Topic: topic, NumPartitions: partitions, ReplicationFactor: -1, ConfigEntries: configs}}})
 	if err != nil {
 		return err
 	}
@@ -144,7 +145,7 @@ func toPartition(m kafka.Message, partitions ...int) int {
 }
 
 func (c *check) writer(codec compress.Compression) *kafka.Writer {
-	return &kafka.Writer{Addr: kafka.TCP(c.bootstrap), Transport: c.client.Transport, RequiredAcks: kafka.RequireAll, Compression: codec, BatchTimeout: 10 * time.Millisecond,
+	return &kafka.Writer{Addr: kafka.TCP(c.bootstrap...), Transport: c.client.Transport, RequiredAcks: kafka.RequireAll, Compression: codec, BatchTimeout: 10 * time.Millisecond,
 		Balancer: kafka.BalancerFunc(toPartition), MaxAttempts: 3}
 }
 
@@ -192,7 +193,7 @@ func (c *check) consume() {
 	run("consume.beginning", func(ctx context.Context) (string, error) {
 		records, wrong := 0, 0
 		for _, codec := range say.Codecs() {
-			r := kafka.NewReader(kafka.ReaderConfig{Brokers: []string{c.bootstrap}, Topic: c.prefix + "-" + codec, MaxWait: 500 * time.Millisecond})
+			r := kafka.NewReader(kafka.ReaderConfig{Brokers: c.bootstrap, Topic: c.prefix + "-" + codec, MaxWait: 500 * time.Millisecond})
 			for range say.Records {
 				m, err := r.ReadMessage(ctx)
 				if err != nil {
@@ -242,7 +243,7 @@ type member struct {
 }
 
 func (c *check) join(group, topic string, seen func(kafka.Message)) (*member, error) {
-	g, err := kafka.NewConsumerGroup(kafka.ConsumerGroupConfig{ID: group, Brokers: []string{c.bootstrap}, Topics: []string{topic},
+	g, err := kafka.NewConsumerGroup(kafka.ConsumerGroupConfig{ID: group, Brokers: c.bootstrap, Topics: []string{topic},
 		HeartbeatInterval: 200 * time.Millisecond, StartOffset: kafka.FirstOffset, JoinGroupBackoff: 100 * time.Millisecond})
 	if err != nil {
 		return nil, err
@@ -265,7 +266,7 @@ func (m *member) generation(c *check, gen *kafka.Generation, topic string, seen 
 	m.owned.Add(len(gen.Assignments[topic]) - m.owned.Len())
 	for _, a := range gen.Assignments[topic] {
 		gen.Start(func(ctx context.Context) {
-			r := kafka.NewReader(kafka.ReaderConfig{Brokers: []string{c.bootstrap}, Topic: topic, Partition: a.ID, MaxWait: 100 * time.Millisecond})
+			r := kafka.NewReader(kafka.ReaderConfig{Brokers: c.bootstrap, Topic: topic, Partition: a.ID, MaxWait: 100 * time.Millisecond})
 			defer r.Close()
 			if err := r.SetOffset(a.Offset); err != nil {
 				return
@@ -335,7 +336,7 @@ func (c *check) group() {
 
 // startsAt is the offset that a new member of the group is told to start from.
 func (c *check) startsAt(ctx context.Context, group string) (string, error) {
-	g, err := kafka.NewConsumerGroup(kafka.ConsumerGroupConfig{ID: group, Brokers: []string{c.bootstrap}, Topics: []string{c.prefix + "-none"},
+	g, err := kafka.NewConsumerGroup(kafka.ConsumerGroupConfig{ID: group, Brokers: c.bootstrap, Topics: []string{c.prefix + "-none"},
 		StartOffset: kafka.FirstOffset})
 	if err != nil {
 		return "", err

@@ -1,4 +1,4 @@
-// Command sarama goes through the interop cases (test/interop/cases.go) with IBM's sarama. Arguments: bootstrap address, prefix of names.
+// Command sarama goes through the interop cases (test/interop/cases.go) with IBM's sarama. Arguments: bootstrap addresses, prefix of names.
 package main
 
 import (
@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -34,7 +35,7 @@ func config() *sarama.Config {
 }
 
 func main() {
-	client, err := sarama.NewClient([]string{os.Args[1]}, config())
+	client, err := sarama.NewClient(strings.Split(os.Args[1], ","), config())
 	if err != nil {
 		panic(err)
 	}
@@ -63,7 +64,7 @@ func run(name string, body func() (string, error)) {
 }
 
 func (c *check) create(topic string, partitions int32, configs map[string]*string) error {
-	return c.admin.CreateTopic(topic, &sarama.TopicDetail{NumPartitions: partitions, ReplicationFactor: 1, ConfigEntries: configs}, false)
+	return c.admin.CreateTopic(topic, &sarama.TopicDetail{NumPartitions: partitions, ReplicationFactor: -1, ConfigEntries: configs}, false)
 }
 
 // partitions says how many partitions the topic has, once as many are seen as are expected: Kafka's broker learns of them after its controller.
@@ -127,7 +128,7 @@ func (c *check) producer(codec sarama.CompressionCodec) (sarama.SyncProducer, er
 	cfg.Producer.Flush.Messages = say.Records
 	cfg.Producer.Flush.Frequency = 20 * time.Millisecond
 	cfg.Producer.Partitioner = sarama.NewManualPartitioner
-	return sarama.NewSyncProducer([]string{os.Args[1]}, cfg)
+	return sarama.NewSyncProducer(strings.Split(os.Args[1], ","), cfg)
 }
 
 func (c *check) produce() {
@@ -273,7 +274,7 @@ func (m *member) ConsumeClaim(s sarama.ConsumerGroupSession, claim sarama.Consum
 }
 
 func (c *check) join(group, topic string, commits bool, seen func(*sarama.ConsumerMessage)) (*member, error) {
-	g, err := sarama.NewConsumerGroup([]string{os.Args[1]}, group, config())
+	g, err := sarama.NewConsumerGroup(strings.Split(os.Args[1], ","), group, config())
 	if err != nil {
 		return nil, err
 	}
