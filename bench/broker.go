@@ -16,9 +16,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
+// One broker and its load have a processor each. Three brokers and theirs share both: on a single one Kafka's three never get warm.
 const (
 	brokerCPU = "0"
 	loadCPU   = "1"
+	allCPUs   = "0,1"
 )
 
 // broker is one side of a comparison: a running node, or a cluster of them.
@@ -39,6 +41,7 @@ type broker struct {
 type node struct {
 	id   int32 // in its cluster
 	addr string
+	http string // of Klamm: where profiles are
 	pid  int
 	stop func(kill bool) error
 }
@@ -50,7 +53,7 @@ func startKlamm(bin, dir string, extra ...string) (*broker, error) {
 		return nil, err
 	}
 	begun := time.Now()
-	n, err := execKlamm(bin, dir, fmt.Sprintf("127.0.0.1:%d", port), append([]string{"--node-listen", "127.0.0.1:0"}, extra...)...)
+	n, err := execKlamm(brokerCPU, bin, dir, append([]string{"--listen", fmt.Sprintf("127.0.0.1:%d", port), "--node-listen", "127.0.0.1:0"}, extra...)...)
 	if err != nil {
 		return nil, err
 	}
@@ -62,12 +65,17 @@ func startKlamm(bin, dir string, extra ...string) (*broker, error) {
 	return b, b.connect()
 }
 
-// execKlamm starts a process on the brokers' processor and does not wait for anything.
-func execKlamm(bin, dir, addr string, extra ...string) (*node, error) {
+// execKlamm starts a process and does not wait for anything. args begin with --listen and its address.
+func execKlamm(cpu, bin, dir string, extra ...string) (*node, error) {
+	http, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	n := &node{addr: extra[1], http: fmt.Sprintf("127.0.0.1:%d", http)}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	args := append([]string{"-c", brokerCPU, bin, "server", "--data", filepath.Join(dir, "data"), "--listen", addr, "--http-listen", "127.0.0.1:0",
+	args := append([]string{"-c", cpu, bin, "server", "--data", filepath.Join(dir, "data"), "--http-listen", n.http,
 		"-X", "log.retention.check.interval.ms=500", "-X", "max.connections=20000", "-X", "max.connection.creation.rate=100000"}, extra...)
 	log, err := os.OpenFile(filepath.Join(dir, "server.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -85,7 +93,8 @@ func execKlamm(bin, dir, addr string, extra ...string) (*node, error) {
 		_ = cmd.Wait() // its log says why it ended; how it was ended is known
 		close(exited)
 	}()
-	return &node{addr: addr, pid: cmd.Process.Pid, stop: func(kill bool) error {
+	n.pid = cmd.Process.Pid
+	n.stop = func(kill bool) error {
 		sig := syscall.SIGTERM
 		if kill {
 			sig = syscall.SIGKILL
@@ -98,7 +107,8 @@ func execKlamm(bin, dir, addr string, extra ...string) (*node, error) {
 			_ = cmd.Process.Kill()
 			return errors.New("klamm did not end within 30 s")
 		}
-	}}, nil
+	}
+	return n, nil
 }
 
 func (b *broker) connect() error {
@@ -168,12 +178,19 @@ func (b *broker) measure(kind string, load any) (loadResult, float64, error) {
 	if err != nil {
 		return loadResult{}, 0, err
 	}
-	res, err := childLoad(kind, load)
+	res, err := childLoadOn(b.loadCPU(), kind, load)
 	if err != nil {
 		return res, 0, fmt.Errorf("%s: %w", b.name, err)
 	}
 	after, err := b.cpu()
 	return res, after - before, err
+}
+
+func (b *broker) loadCPU() string {
+	if len(b.nodes) > 1 {
+		return allCPUs
+	}
+	return loadCPU
 }
 
 // cpu is what all processes of this side have used.

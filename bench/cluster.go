@@ -77,7 +77,7 @@ func startKlammCluster(bin, dir string, extra ...string) (*klammCluster, error) 
 }
 
 func (c *klammCluster) exec(i int, addr string) (*node, error) {
-	return execKlamm(c.bin, filepath.Join(c.dir, fmt.Sprint("node", i+1)), addr, append([]string{"--node-listen", c.ports[i], "--join", c.join}, c.extra...)...)
+	return execKlamm(allCPUs, c.bin, filepath.Join(c.dir, fmt.Sprint("node", i+1)), append([]string{"--listen", addr, "--node-listen", c.ports[i], "--join", c.join}, c.extra...)...)
 }
 
 // restart runs a node that was stopped again, and returns when it serves.

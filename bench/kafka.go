@@ -50,7 +50,7 @@ func startKafkaCluster(dir string) (*broker, error) {
 		return nil, err
 	}
 	b := &broker{name: "kafka", dir: dir, made: map[string]bool{}}
-	o := kafkaref.ClusterOptions{JVM: kafkaJVM(), Around: func(start func() error) error { return onCPU(brokerCPU, start) }}
+	o := kafkaref.ClusterOptions{JVM: kafkaJVM(), Around: func(start func() error) error { return start() }}
 	ks, err := o.TryStart(ctx, dir, clusterNodes, kafkaProperties()...)
 	if err != nil {
 		return nil, err

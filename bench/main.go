@@ -19,6 +19,7 @@ func main() {
 	bin := flag.String("klamm", "bin/klamm", "the binary to measure")
 	out := flag.String("out", "bench/results", "folder for raw runs")
 	noKafka := flag.Bool("no-kafka", false, "measure Klamm alone")
+	profiles := flag.String("profile", "", "folder for Klamm's CPU profiles, two seconds of one run of each row")
 	warm := flag.Duration("warm", time.Minute, "warm-up of the JVM broker before the first row")
 	flag.Parse()
 	if *quick {
@@ -28,7 +29,7 @@ func main() {
 	if *load != "" {
 		err = serveLoad(*load)
 	} else {
-		s := session{pairs: *pairs, only: *only, bin: *bin, out: *out, noKafka: *noKafka, warm: *warm}
+		s := session{profiles: *profiles, pairs: *pairs, only: *only, bin: *bin, out: *out, noKafka: *noKafka, warm: *warm}
 		err = s.run()
 	}
 	if err != nil {
@@ -45,6 +46,8 @@ type session struct {
 	out     string
 	noKafka bool
 	warm    time.Duration
+	// profiles is a folder, "" for none.
+	profiles string
 
 	klamm, kafka *broker
 	raw          *json.Encoder
@@ -167,7 +170,8 @@ func (s *session) runCluster(dir string) (err error) {
 		}
 		defer func() { _ = s.kafka.close(false) }()
 	}
-	if err := s.warmUp(clusterRows()[:1]); err != nil {
+	s.warm *= clusterNodes // as many JVMs on the same processors
+	if err := s.warmUp(clusterRows()); err != nil {
 		return err
 	}
 	for _, r := range chosen {
@@ -243,6 +247,9 @@ func (s *session) measureRow(r row) error {
 	for pair := range pairs + 1 {
 		for i := range sides {
 			b := sides[(i+pair)%len(sides)]
+			if pair == 1 && b == s.klamm && s.profiles != "" {
+				defer b.profile(s.profiles, r.Name)()
+			}
 			got, err := r.Run(b, pair)
 			if err != nil {
 				return err

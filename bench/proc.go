@@ -60,7 +60,9 @@ func stealSeconds() float64 {
 }
 
 // childLoad runs this binary again, pinned to the load's core, so that load and broker never share one.
-func childLoad(kind string, load any) (loadResult, error) {
+func childLoad(kind string, load any) (loadResult, error) { return childLoadOn(loadCPU, kind, load) }
+
+func childLoadOn(cpu, kind string, load any) (loadResult, error) {
 	var res loadResult
 	arg, err := json.Marshal(load)
 	if err != nil {
@@ -70,7 +72,7 @@ func childLoad(kind string, load any) (loadResult, error) {
 	if err != nil {
 		return res, err
 	}
-	cmd := exec.Command("taskset", "-c", loadCPU, self, "-load", kind)
+	cmd := exec.Command("taskset", "-c", cpu, self, "-load", kind)
 	cmd.Stdin = bytes.NewReader(arg)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
