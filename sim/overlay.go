@@ -18,8 +18,8 @@ import (
 type edit struct{ file, old, new string }
 
 var runtimeEdits = []edit{
-	// Chance: select, the order of maps, of the scheduler and of timers that are due together. One generator, because which thread runs a
-	// goroutine is the kernel's choice.
+	// Chance: select, the order of maps, of the scheduler and of timers that are due together. One generator for the goroutines of the
+	// simulation, because which thread runs one is the kernel's choice; what the runtime draws for itself, when its threads meet, stays apart.
 	{"runtime/rand.go", "// randn is like rand() % n but faster.\n", `// simState is the state of every choice, zero while the process starts.
 var simState uint64
 
@@ -35,9 +35,9 @@ func simNext() uint64 {
 
 // randn is like rand() % n but faster.
 `},
-	{"runtime/rand.go", "func rand() uint64 {\n", "func rand() uint64 {\n	if simState != 0 {\n		return simNext()\n	}\n"},
+	{"runtime/rand.go", "func rand() uint64 {\n", "func rand() uint64 {\n	if simState != 0 && getg().bubble != nil {\n		return simNext()\n	}\n"},
 	{"runtime/rand.go", "func cheaprand() uint32 {\n", `func cheaprand() uint32 {
-	if simState != 0 {
+	if simState != 0 && getg().bubble != nil {
 		return uint32(simNext())
 	}
 `},
@@ -48,7 +48,9 @@ func simNext() uint64 {
 `},
 	// Real time: no goroutine is interrupted for having run long, and a mutex does not look at the clock.
 	{"runtime/proc.go", "func retake(now int64) uint32 {\n", "func retake(now int64) uint32 {\n	if simState != 0 {\n		return 0\n	}\n"},
-	{"runtime/proc.go", "const randomizeScheduler = raceenabled", "const randomizeScheduler = true"},
+	// The runtime's own goroutines run when real time says so: they neither draw a number nor take the place of the next one to run.
+	{"runtime/proc.go", "	if randomizeScheduler && next && randn(2) == 0 {\n", "	if next && simState != 0 && (gp.bubble == nil || simNext()&1 == 0) {\n"},
+	{"runtime/time.go", "			t.rand = cheaprand()\n", "			t.rand = uint32(simNext())\n"},
 	{"internal/sync/mutex.go", "starvationThresholdNs = 1e6", "starvationThresholdNs = 1e18"},
 	// A goroutine that waits for a mutex waits for another that may be waiting for time: a disk that hangs, held under a log's lock.
 	{"runtime/runtime2.go", "	waitReasonSynctestRun:           true,\n", `	waitReasonSynctestRun:           true,

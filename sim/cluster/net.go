@@ -21,6 +21,8 @@ import (
 // within one stream.
 type Net struct {
 	rng *rand.Rand
+	// heard, if set, is told of every segment that is sent.
+	heard func(from, to netip.Addr, g segment, due time.Time)
 	mu  struct {
 		sync.Mutex
 		hosts map[netip.Addr]*Host
@@ -366,6 +368,9 @@ func (s *stream) sendLocked(g segment) {
 		g.due = s.last
 	}
 	s.last = g.due
+	if s.net.heard != nil {
+		s.net.heard(s.from, s.to, g, s.last)
+	}
 	s.queue = append(s.queue, g)
 	s.size += len(g.b)
 	s.wakeLocked()

@@ -1,10 +1,12 @@
 package cluster
 
 import (
+	"bytes"
 	"context"
 	crand "crypto/rand"
 	"flag"
 	"fmt"
+	"hash/fnv"
 	"net"
 	"net/netip"
 	"os"
@@ -28,18 +30,22 @@ func TestSeed(t *testing.T) {
 	seedRuntime(*seed)
 	real0 := time.Now()
 	synctest.Test(t, func(t *testing.T) {
-		var out *os.File
-		if *traceTo {
-			out = os.Stdout
-		}
+		var out bytes.Buffer
+		defer func() {
+			if *traceTo {
+				os.Stdout.Write(out.Bytes())
+			}
+		}()
 		o := Options{Seed: *seed, Machines: 3, config: map[string]string{"klamm.log.level": "info", "offsets.topic.num.partitions": "3"}}
-		var s *Sim
-		if out != nil {
-			s = New(o, out)
-		} else {
-			s = New(o, nil)
-		}
+		s := New(o, &out)
 		crand.Reader = s.entropy()
+		if os.Getenv("SIMNET") != "" {
+			s.net.heard = func(from, to netip.Addr, g segment, due time.Time) {
+				h := fnv.New32a()
+				h.Write(g.b)
+				s.trace("net %v %v %d %x %v %x", from, to, len(g.b), h.Sum32(), g.err, g.b[:min(len(g.b), 12)])
+			}
+		}
 		for _, m := range s.machines {
 			m.start()
 		}
