@@ -29,7 +29,7 @@ func main() {
 	if *load != "" {
 		err = serveLoad(*load)
 	} else {
-		s := session{profiles: *profiles, pairs: *pairs, only: *only, bin: *bin, out: *out, noKafka: *noKafka, warm: *warm}
+		s := session{quick: *quick, profiles: *profiles, pairs: *pairs, only: *only, bin: *bin, out: *out, noKafka: *noKafka, warm: *warm}
 		err = s.run()
 	}
 	if err != nil {
@@ -48,6 +48,7 @@ type session struct {
 	warm    time.Duration
 	// profiles is a folder, "" for none.
 	profiles string
+	quick    bool
 
 	klamm, kafka *broker
 	raw          *json.Encoder
