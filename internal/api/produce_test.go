@@ -167,7 +167,7 @@ func TestProduceIsAnsweredWhenTheLeaderLeaves(t *testing.T) {
 	m.Replicas, m.ISR = []model.BrokerID{me, 2}, []model.BrokerID{me, 2}
 	parts[0].BecomeLeader(&m)
 	c := r.dial()
-	q := produceRequest(9, -1, "t", 1, records(1, 10), 0)
+	q := produceRequest(10, -1, "t", 1, records(1, 10), 0)
 	id := c.send(q)
 	for parts[0].LogEnd() == 0 {
 		continue
@@ -175,7 +175,12 @@ func TestProduceIsAnsweredWhenTheLeaderLeaves(t *testing.T) {
 	m.Leader, m.LeaderEpoch = 2, 4
 	m.PartitionEpoch++
 	parts[0].BecomeFollower(&m)
-	if got := onePart(t, c.receive(q, id).(*kmsg.ProduceResponse)); model.ErrorCode(got.ErrorCode) != model.NotLeaderOrFollower {
+	got := onePart(t, c.receive(q, id).(*kmsg.ProduceResponse))
+	if model.ErrorCode(got.ErrorCode) != model.NotLeaderOrFollower {
 		t.Fatalf("%v", model.ErrorCode(got.ErrorCode))
+	}
+	// The request began when this node led. Told that, the client would come back here, after its retry.backoff.ms.
+	if got.CurrentLeader.LeaderID != 2 || got.CurrentLeader.LeaderEpoch != 4 {
+		t.Fatalf("hint %+v, want the new leader", got.CurrentLeader)
 	}
 }
