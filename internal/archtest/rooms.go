@@ -45,6 +45,7 @@ func rooms() map[string][]string {
 		"gen":               {},
 		"bench":             {"test/kafkaref"},
 		"sim/history":       {},
+		"sim/workload":      {"sim/history"},
 		"test/...":          {"test/..."},
 	}
 }

@@ -20,7 +20,7 @@ import (
 // cluster did not give until ctx ended; then the history must be checked with Final all the same.
 func (w *Workload) Final(ctx context.Context) error {
 	w.stopFor(ctx)
-	return errors.Join(w.readAll(ctx), w.askGroups(ctx), w.askEnds(ctx), w.askTopics(ctx))
+	return errors.Join(w.readAll(ctx), w.askAll(ctx))
 }
 
 // stopFor gives what is open a part of the time.
@@ -51,7 +51,7 @@ func (w *Workload) highest(h history.History) []int64 {
 func (w *Workload) readAll(ctx context.Context) error {
 	top := w.highest(w.rec.History())
 	at := slices.Repeat([]int64{history.None}, len(top))
-	b := &body{w: w, process: finalProcess, rng: rand.New(rand.NewPCG(w.own.Uint64(), w.own.Uint64()))}
+	b := &body{w: w, process: finalProcess, rng: w.lateChild()}
 	behind := func() (keys []string) {
 		for p := range top {
 			if at[p] < top[p] {
@@ -96,17 +96,39 @@ func (w *Workload) readOnce(ctx context.Context, b *body, enough func(got []hist
 	return ctx.Err()
 }
 
-// insist asks again until it is answered.
-func (w *Workload) insist(ctx context.Context, what string, ask func(b *body, adm *kadm.Client) error) error {
-	b := &body{w: w, process: finalProcess + 1, rng: rand.New(rand.NewPCG(w.own.Uint64(), w.own.Uint64()))}
-	cl, err := w.client(ctx, b.rng)
+// asker is the client that asks everything but the records.
+type asker struct {
+	body
+	adm *kadm.Client
+}
+
+// askAll asks for all that is not a record, with one client.
+func (w *Workload) askAll(ctx context.Context) error {
+	a := &asker{body: body{w: w, process: finalProcess + 1, rng: w.lateChild()}}
+	cl, err := w.client(ctx, a.rng)
 	if err != nil {
 		return err
 	}
 	defer cl.Close()
-	adm := kadm.NewClient(cl)
+	a.adm = kadm.NewClient(cl)
+	for _, g := range w.groups {
+		err = errors.Join(err, insist(ctx, "committed offsets of "+g, func() error { return a.fetch(ctx, a.adm, g) }))
+	}
+	for _, at := range []history.Probe{history.LogStart, history.LastStable, history.HighWatermark} {
+		err = errors.Join(err, insist(ctx, "ends of partitions", func() error { return a.probe(ctx, a.adm, at) }))
+	}
+	return errors.Join(err, a.askTopics(ctx))
+}
+
+// lateChild is a generator for the final clients: of the workload's own, since Options.Rand is read only by New.
+func (w *Workload) lateChild() *rand.Rand {
+	return rand.New(rand.NewPCG(w.own.Uint64(), w.own.Uint64()))
+}
+
+// insist asks until it is answered.
+func insist(ctx context.Context, what string, ask func() error) error {
 	for {
-		err := ask(b, adm)
+		err := ask()
 		if err == nil {
 			return nil
 		}
@@ -116,33 +138,17 @@ func (w *Workload) insist(ctx context.Context, what string, ask func(b *body, ad
 	}
 }
 
-func (w *Workload) askGroups(ctx context.Context) error {
-	var all error
-	for _, g := range w.groups {
-		all = errors.Join(all, w.insist(ctx, "committed offsets of "+g, func(b *body, adm *kadm.Client) error { return b.fetch(ctx, adm, g) }))
-	}
-	return all
-}
-
-func (w *Workload) askEnds(ctx context.Context) error {
-	var all error
-	for _, at := range []history.Probe{history.LogStart, history.LastStable, history.HighWatermark} {
-		all = errors.Join(all, w.insist(ctx, "ends of partitions", func(b *body, adm *kadm.Client) error { return b.probe(ctx, adm, at) }))
-	}
-	return all
-}
-
 // settling is how long metadata may lag behind an acknowledged change.
 const settling = 5 * time.Second
 
 // askTopics describes every topic of the admins until it is as it must be. What it is after settling is what the history has to say.
-func (w *Workload) askTopics(ctx context.Context) error {
+func (a *asker) askTopics(ctx context.Context) error {
 	var all error
-	for _, a := range w.admins {
-		for _, want := range a.topics {
+	for _, made := range a.w.admins {
+		for _, want := range made.topics {
 			begin := time.Now()
-			all = errors.Join(all, w.insist(ctx, "describe "+want.Topic, func(b *body, adm *kadm.Client) error {
-				found, err := b.describe(ctx, adm, want)
+			all = errors.Join(all, insist(ctx, "describe "+want.Topic, func() error {
+				found, err := a.describe(ctx, want)
 				if err == nil && time.Since(begin) < settling && (found.Exists != want.Exists || found.Partitions < want.Partitions || found.Value != want.Value) {
 					err = fmt.Errorf("%s is %+v, not %+v", want.Topic, found, want)
 				}
@@ -154,10 +160,11 @@ func (w *Workload) askTopics(ctx context.Context) error {
 }
 
 // describe asks what a topic is.
-func (b *body) describe(ctx context.Context, adm *kadm.Client, want history.Change) (history.Change, error) {
+func (a *asker) describe(ctx context.Context, want history.Change) (history.Change, error) {
 	found := history.Change{Verb: history.Describe, Topic: want.Topic}
-	call := b.w.rec.Begin(history.Op{Process: b.process, F: history.Admin, Change: &found})
-	m, err := adm.Metadata(ctx, want.Topic)
+	asked := found
+	call := a.w.rec.Begin(history.Op{Process: a.process, F: history.Admin, Change: &asked})
+	m, err := a.adm.Metadata(ctx, want.Topic)
 	if err != nil {
 		call.Info(err)
 		return found, err
@@ -173,7 +180,7 @@ func (b *body) describe(ctx context.Context, adm *kadm.Client, want history.Chan
 	}
 	found.Exists, found.Partitions = true, int32(len(t.Partitions))
 	if want.Config != "" {
-		rc, err := adm.DescribeTopicConfigs(ctx, want.Topic)
+		rc, err := a.adm.DescribeTopicConfigs(ctx, want.Topic)
 		if err == nil && len(rc) == 1 {
 			err = rc[0].Err
 		}
@@ -192,4 +199,6 @@ func (b *body) describe(ctx context.Context, adm *kadm.Client, want history.Chan
 }
 
 // Check checks everything recorded so far; o says what the run was. Final must say whether Final was called.
-func (w *Workload) Check(o history.Options) []history.Anomaly { return history.Check(w.rec.History(), o) }
+func (w *Workload) Check(o history.Options) []history.Anomaly {
+	return history.Check(w.rec.History(), o)
+}

@@ -76,11 +76,21 @@ func (m *member) live(ctx context.Context) {
 			if m.rng.IntN(2) == 0 {
 				cancel() // as a process that was killed: it does not leave the group
 			}
-			cl.CloseAllowingRebalance()
+			m.leave(inner, cancel, cl)
 			return
 		default:
 		}
 	}
+	m.leave(inner, cancel, cl)
+}
+
+// leave leaves the group, unless that takes too long: a member that is joining can only leave when all others have joined, or lost their session.
+func (m *member) leave(ctx context.Context, cancel context.CancelFunc, cl *kgo.Client) {
+	limited, done := context.WithTimeout(ctx, m.w.o.Pace.Timeout)
+	defer done()
+	cl.AllowRebalance()
+	_ = cl.LeaveGroupContext(limited)
+	cancel()
 	cl.CloseAllowingRebalance()
 }
 

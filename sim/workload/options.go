@@ -60,7 +60,9 @@ type Pace struct {
 }
 
 // Small is a load for a few seconds on a small machine: every kind of client is there.
-func Small() Load { return Load{Producers: 3, Consumers: 2, Groups: 1, Members: 2, Probers: 1, Admins: 1} }
+func Small() Load {
+	return Load{Producers: 3, Consumers: 2, Groups: 1, Members: 2, Probers: 1, Admins: 1}
+}
 
 func (o *Options) setDefaults() error {
 	if len(o.Seeds) == 0 || o.Rand == nil || o.Recorder == nil {

@@ -81,7 +81,9 @@ func New(o Options) (*Workload, error) {
 }
 
 // child is a generator of its own, drawn from the workload's.
-func (w *Workload) child() *rand.Rand { return rand.New(rand.NewPCG(w.o.Rand.Uint64(), w.o.Rand.Uint64())) }
+func (w *Workload) child() *rand.Rand {
+	return rand.New(rand.NewPCG(w.o.Rand.Uint64(), w.o.Rand.Uint64()))
+}
 
 // Keys are the partitions that are written and read.
 func (w *Workload) Keys() []history.Key {
@@ -190,7 +192,9 @@ func (b *body) done(ctx context.Context) bool {
 // around is a time with mean d, between a half and three halves of it.
 func (b *body) around(d time.Duration) time.Duration { return around(b.rng, d) }
 
-func around(rng *rand.Rand, d time.Duration) time.Duration { return d/2 + time.Duration(rng.Int64N(int64(d)+1)) }
+func around(rng *rand.Rand, d time.Duration) time.Duration {
+	return d/2 + time.Duration(rng.Int64N(int64(d)+1))
+}
 
 // rest waits a while; false when the client shall end.
 func (b *body) rest(ctx context.Context, d time.Duration) bool {
@@ -232,7 +236,9 @@ func (w *Workload) client(ctx context.Context, rng *rand.Rand, opts ...kgo.Opt) 
 		kgo.WithContext(ctx), kgo.SeedBrokers(w.o.Seeds...), kgo.DisableClientMetrics(), kgo.AlwaysRetryEOF(),
 		kgo.RequestTimeoutOverhead(patience), kgo.DialTimeout(patience), kgo.ConnIdleTimeout(10 * time.Second), kgo.RetryTimeout(2 * patience),
 		kgo.MetadataMinAge(around(rng, 150*time.Millisecond)), kgo.MetadataMaxAge(5 * time.Second),
-		kgo.RetryBackoffFn(func(fails int) time.Duration { return backoff.around(min(50*time.Millisecond<<min(fails, 4), time.Second)) }),
+		kgo.RetryBackoffFn(func(fails int) time.Duration {
+			return backoff.around(min(50*time.Millisecond<<min(fails, 4), time.Second))
+		}),
 	}
 	if w.o.Dial != nil {
 		all = append(all, kgo.Dialer(w.o.Dial))

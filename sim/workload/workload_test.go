@@ -1,0 +1,124 @@
+package workload_test
+
+import (
+	"context"
+	"math/rand/v2"
+	"os"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/klamm/klamm/klammtest"
+	"github.com/klamm/klamm/sim/history"
+	"github.com/klamm/klamm/sim/workload"
+)
+
+// patience bounds the whole test.
+const patience = 2 * time.Minute
+
+// TestWorkloadSeesNothingWrongWhenABrokerDies runs every kind of client against three brokers, of which one is killed and comes back: the history
+// has much of everything, and no anomaly.
+func TestWorkloadSeesNothingWrongWhenABrokerDies(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	before := goleak.IgnoreCurrent()
+	c := klammtest.NewCluster(t, klammtest.Set("offsets.topic.num.partitions", "4"))
+	begin := time.Now()
+	rec := history.NewRecorder(func() int64 { return time.Since(begin).Nanoseconds() })
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	w, err := workload.New(workload.Options{
+		Seeds: c.Addrs(), Rand: rand.New(rand.NewPCG(seed, 0)), Recorder: rec, Load: workload.Small(),
+		Configs: map[string]string{"min.insync.replicas": "2"}, Pace: workload.Pace{Life: 3 * time.Second},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	if err := w.Create(ctx); err != nil {
+		t.Fatal(err)
+	}
+	w.Start(ctx)
+	run(ctx, t, 2*time.Second)
+	c.Brokers[0].Kill()
+	run(ctx, t, 3*time.Second)
+	c.Start()
+	healed := rec.Len()
+	run(ctx, t, 3*time.Second)
+	if err := w.Final(ctx); err != nil {
+		t.Error(err)
+	}
+	w.Close()
+	h := rec.History()
+	saveOnFailure(t, h)
+	o := history.Options{Healed: h[healed].TimeNs, Final: true, ZombieReads: true,
+		Windows: []history.Window{{FromNs: 0, ToNs: h[len(h)-1].TimeNs, F: history.Send}}}
+	for _, a := range w.Check(o) {
+		t.Error(a)
+	}
+	enough(t, h)
+	c.Stop()
+	goleak.VerifyNone(t, before)
+}
+
+// run lets the clients work.
+func run(ctx context.Context, t *testing.T, d time.Duration) {
+	t.Helper()
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+		t.Fatal(ctx.Err())
+	}
+}
+
+// saveOnFailure keeps the history where the environment says, for those who look for what went wrong.
+func saveOnFailure(t *testing.T, h history.History) {
+	t.Cleanup(func() {
+		path := os.Getenv("KLAMM_HISTORY")
+		if !t.Failed() && path == "" {
+			return
+		}
+		f, err := os.CreateTemp(path, "history-*.jsonl")
+		if err != nil {
+			t.Log(err)
+			return
+		}
+		defer f.Close()
+		if err := history.Write(f, h); err != nil {
+			t.Log(err)
+		}
+		t.Logf("history: %s", f.Name())
+	})
+}
+
+// enough checks that the history is not empty of what the test is about.
+func enough(t *testing.T, h history.History) {
+	t.Helper()
+	counts := map[string]int{}
+	read, generations := 0, map[int32]bool{}
+	for i := range h {
+		op := &h[i]
+		counts[string(op.F)+" "+string(op.Type)]++
+		if op.F == history.Poll {
+			read += len(op.Mops)
+		}
+		if op.F == history.Assign && op.Group != nil {
+			generations[op.Group.Generation] = true
+		}
+	}
+	t.Logf("%v, %d records read, %d generations", counts, read, len(generations))
+	for _, least := range []struct {
+		what string
+		n    int
+	}{
+		{"send ok", 300}, {"poll ok", 50}, {"assign ok", 6}, {"commit ok", 10}, {"committed ok", 3}, {"list-offsets ok", 20}, {"admin ok", 8}, {"crash info", 5},
+	} {
+		if counts[least.what] < least.n {
+			t.Errorf("%d of %q, wanted %d at least", counts[least.what], least.what, least.n)
+		}
+	}
+	if read < 1000 || len(generations) < 2 {
+		t.Errorf("%d records read, %d generations", read, len(generations))
+	}
+}
