@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -205,13 +206,19 @@ func (b *broker) cpu() (seconds float64, err error) {
 	return seconds, nil
 }
 
+// freePort finds a port that nobody listens on, below those that the system gives to outgoing connections: one of those may be taken by the
+// time the broker wants it.
 func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
+	const from, to, tries = 15000, 32000, 100
+	var err error
+	for range tries {
+		port := from + rand.IntN(to-from)
+		var l net.Listener
+		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			return port, l.Close()
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	return 0, err
 }
 
 func awaitAccept(addr string, begun time.Time, limit time.Duration) (time.Duration, error) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -68,12 +69,25 @@ func startKlammCluster(bin, dir string, extra ...string) (*klammCluster, error) 
 	c.broker.join(nodes)
 	for _, a := range addrs {
 		if _, err := awaitAccept(a, begun, 30*time.Second); err != nil {
-			return nil, errors.Join(fmt.Errorf("klamm: %w; see %s", err, dir), c.stop(true))
+			return nil, errors.Join(fmt.Errorf("klamm: %w", err), c.stop(true), errors.New(c.logs()))
 		}
 	}
 	err := c.connect()
 	c.ready = time.Since(begun)
-	return c, err
+	if err != nil {
+		return nil, errors.Join(err, c.stop(true), errors.New(c.logs()))
+	}
+	return c, nil
+}
+
+// logs are the last lines of every node.
+func (c *klammCluster) logs() string {
+	var b strings.Builder
+	for i := range clusterNodes {
+		text, err := os.ReadFile(filepath.Join(c.dir, fmt.Sprint("node", i+1), "server.log"))
+		fmt.Fprintf(&b, "node %d: %s\n%s\n", i+1, text[max(0, len(text)-2000):], errors.Join(err))
+	}
+	return b.String()
 }
 
 func (c *klammCluster) exec(i int, addr string) (*node, error) {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"sync"
@@ -213,7 +214,11 @@ func (s *session) handover(c *klammCluster) ([]result, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	cmd, err := kafkaref.Command(ctx, "verifiable-producer", "--topic", topic, "--bootstrap-server", c.addr, "--max-messages", strconv.Itoa(rate*seconds),
+	properties := filepath.Join(c.dir, "producer.properties") // this tool alone does not retry by itself
+	if err := os.WriteFile(properties, []byte("retries=2147483647\n"), 0o600); err != nil {
+		return nil, err
+	}
+	cmd, err := kafkaref.Command(ctx, "verifiable-producer", "--command-config", properties, "--topic", topic, "--bootstrap-server", c.addr, "--max-messages", strconv.Itoa(rate*seconds),
 		"--throughput", strconv.Itoa(rate), "--acks", "-1")
 	if err != nil {
 		return nil, err
