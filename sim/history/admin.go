@@ -94,21 +94,21 @@ func (c *checker) checkTopic(name string, s *topicStory) {
 	if s.seen == nil || s.unsure || s.existsOp < 0 || s.seen.Begun < s.lastOp {
 		return
 	}
-	found, key := s.seen.Change, Key{Topic: name}
+	found := s.seen.Change
 	switch {
 	case s.exists && !found.Exists:
-		c.report(AdminLost, key, []int{s.existsOp, s.seen.Index}, "topic %s was created, and is not there", name)
+		c.report(AdminLost, Key{}, []int{s.existsOp, s.seen.Index}, "topic %s was created, and is not there", name)
 		return
 	case !s.exists && found.Exists:
-		c.report(AdminUndone, key, []int{s.existsOp, s.seen.Index}, "topic %s was deleted, and is there", name)
+		c.report(AdminUndone, Key{}, []int{s.existsOp, s.seen.Index}, "topic %s was deleted, and is there", name)
 		return
 	case !s.exists:
 		return
 	case found.Partitions < s.parts:
-		c.report(AdminLost, key, []int{s.partsOp, s.seen.Index}, "topic %s was given %d partitions, and has %d", name, s.parts, found.Partitions)
+		c.report(AdminLost, Key{}, []int{s.partsOp, s.seen.Index}, "topic %s was given %d partitions, and has %d", name, s.parts, found.Partitions)
 	}
 	set, ok := s.configs[found.Config]
 	if found.Config != "" && ok && set.op > 0 && found.Value != set.value && !slices.Contains(set.maybe, found.Value) {
-		c.report(AdminLost, key, []int{set.op, s.seen.Index}, "%s of topic %s was set to %q, and is %q", found.Config, name, set.value, found.Value)
+		c.report(AdminLost, Key{}, []int{set.op, s.seen.Index}, "%s of topic %s was set to %q, and is %q", found.Config, name, set.value, found.Value)
 	}
 }

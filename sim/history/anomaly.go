@@ -27,6 +27,8 @@ const (
 	IntNonmonotonicPoll Kind = "int-nonmonotonic-poll" // the same within one poll
 	NonmonotonicSend    Kind = "nonmonotonic-send"     // L5, P1: a producer's records stand in another order than sent
 	IntNonmonotonicSend Kind = "int-nonmonotonic-send" // the same within one op
+	OutOfRange          Kind = "offset-out-of-range"   // L4: a consumer that reads on from what it was given was told that this is out of range
+	ReadTruncated       Kind = "read-truncated"        // L2: a consumer was told that what it had read is gone (KIP-320)
 	RealtimeStale       Kind = "realtime-stale"        // long after the heal a reader does not get what was acknowledged long ago
 	OffsetRealtime      Kind = "offset-realtime"       // L5: a send got an offset that was known before it began
 	HWRegression        Kind = "hw-regression"         // L3

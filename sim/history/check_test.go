@@ -232,6 +232,16 @@ func anomalies() []struct {
 			func(t *tape) {
 				t.Begin(Op{F: Send, Mops: []Mop{rec(None, 1), rec(None, 2)}}).OK(rec(0, 1), rec(5, 2))
 			}},
+		{OutOfRange, Options{},
+			func(t *tape) {
+				t.Begin(Op{F: Poll}).Info(errors.New("OFFSET_OUT_OF_RANGE: The requested offset is not within the range of offsets maintained by the server."))
+			},
+			func(t *tape) { t.Begin(Op{F: Poll}).Info(errors.New("connection refused")) }},
+		{ReadTruncated, Options{},
+			func(t *tape) {
+				t.Begin(Op{F: Poll}).Info(errors.New("topic t partition 0 lost records; the client consumed to offset 7 but was reset to offset 5"))
+			},
+			func(t *tape) { t.Begin(Op{F: Poll}).Info(errTest) }},
 		{RealtimeStale, Options{},
 			func(t *tape) { t.assign(1, 0); t.send(0, 0, 1); t.wait(11 * time.Second); t.poll(1) },
 			func(t *tape) { t.assign(1, 0); t.send(0, 0, 1); t.wait(9 * time.Second); t.poll(1) }},

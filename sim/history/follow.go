@@ -1,5 +1,7 @@
 package history
 
+import "strings"
+
 // follower goes along the history with each client, once the order of all records is known.
 type follower struct {
 	c      *checker
@@ -121,11 +123,27 @@ func (f *follower) poll(op *Op) {
 		f.judge(op, m, at, r)
 		*at = position{rank: r + 1, op: op.Index, exact: true}
 	}
+	f.pollError(op)
 	if op.Group != nil {
 		f.groups.poll(op)
 	}
 	if !p.grouped && op.Type == OK {
 		f.stale(op, p)
+	}
+}
+
+// pollError looks for two answers that no consumer may get: they mean that records it was given were truncated.
+func (f *follower) pollError(op *Op) {
+	if op.Err == "" || f.c.o.LogStartMoves {
+		return
+	}
+	for _, bad := range []struct {
+		says string
+		kind Kind
+	}{{"OFFSET_OUT_OF_RANGE", OutOfRange}, {"lost records", ReadTruncated}} {
+		if strings.Contains(op.Err, bad.says) {
+			f.c.report(bad.kind, Key{}, []int{op.Begun, op.Index}, "process %d was told: %s", op.Process, op.Err)
+		}
 	}
 }
 

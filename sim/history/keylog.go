@@ -179,10 +179,10 @@ func (c *checker) place(l *keyLog, s *sent, m *Mop, op *Op) {
 		return
 	}
 	if e.sum != 0 && m.Sum != 0 && e.sum != m.Sum {
-		c.report(DifferentBytes, l.key, []int{e.op, op.Index}, "offset %d (value %d) has bytes of sum %08x and %08x", m.Offset, s.value, e.sum, m.Sum)
+		c.report(DifferentBytes, l.key, []int{max(e.op, e.read), op.Index}, "offset %d (value %d) has bytes of sum %08x and %08x", m.Offset, s.value, e.sum, m.Sum)
 	}
 	if e.epoch >= 0 && m.Epoch >= 0 && e.epoch != m.Epoch {
-		c.report(DifferentBytes, l.key, []int{e.op, op.Index}, "offset %d (value %d) is of leader epoch %d and of %d", m.Offset, s.value, e.epoch, m.Epoch)
+		c.report(DifferentBytes, l.key, []int{max(e.op, e.read), op.Index}, "offset %d (value %d) is of leader epoch %d and of %d", m.Offset, s.value, e.epoch, m.Epoch)
 	}
 	if e.sum == 0 {
 		e.sum = m.Sum

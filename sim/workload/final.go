@@ -149,7 +149,7 @@ func (a *asker) askTopics(ctx context.Context) error {
 			begin := time.Now()
 			all = errors.Join(all, insist(ctx, "describe "+want.Topic, func() error {
 				found, err := a.describe(ctx, want)
-				if err == nil && time.Since(begin) < settling && (found.Exists != want.Exists || found.Partitions < want.Partitions || found.Value != want.Value) {
+				if err == nil && time.Since(begin) < settling && !as(found, want) {
 					err = fmt.Errorf("%s is %+v, not %+v", want.Topic, found, want)
 				}
 				return err
@@ -157,6 +157,14 @@ func (a *asker) askTopics(ctx context.Context) error {
 		}
 	}
 	return all
+}
+
+// as reports whether a topic is as it must be.
+func as(found, want history.Change) bool {
+	if !found.Exists || !want.Exists {
+		return found.Exists == want.Exists
+	}
+	return found.Partitions >= want.Partitions && found.Value == want.Value
 }
 
 // describe asks what a topic is.
