@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -12,6 +13,10 @@ import (
 	"github.com/klamm/klamm/internal/server"
 	"github.com/klamm/klamm/internal/wire"
 )
+
+// handoverWait is how long a Produce waits for this node to become the leader that the client takes it for. The reader goroutine waits, so that
+// the records behind it stay behind it. It is no longer than clients would wait on their own, by retry.backoff.ms, before they asked again.
+const handoverWait = 100 * time.Millisecond
 
 // produceCall is one Produce from request to answer. Appends run on the connection's reader goroutine in request order; what acks=all
 // waits for comes back through Wake, and the last to come completes the reply.
@@ -144,6 +149,9 @@ func (c *produceCall) append(t *producedTopic, slot int) (waits bool) {
 		Records: records, ProduceVersion: c.version, Acks: c.acks, LeaderEpoch: model.NoLeaderEpoch, Waiter: c, Slot: slot, CommitLater: true,
 	}
 	res, err := p.Append(&c.op)
+	if errors.Is(err, replication.ErrNotLeader) && p.AwaitLeadership(handoverWait) {
+		res, err = p.Append(&c.op)
+	}
 	c.op.Records = nil
 	if err == nil && !res.Wait {
 		part.done, part.result = true, res

@@ -184,3 +184,25 @@ func TestProduceIsAnsweredWhenTheLeaderLeaves(t *testing.T) {
 		t.Fatalf("hint %+v, want the new leader", got.CurrentLeader)
 	}
 }
+
+// The old leader sends its clients here as soon as it knows, which may be before this node does.
+func TestProduceAwaitsAHandover(t *testing.T) {
+	r := newRig(t)
+	r.apply(&metadata.TopicRecord{Name: "t", TopicID: topicID(1)},
+		&metadata.PartitionRecord{TopicID: topicID(1), PartitionID: 0, Replicas: []int32{2, int32(me)}, ISR: []int32{2, int32(me)}, Leader: 2, LeaderEpoch: 3})
+	p := r.replica("t", 1, 0, replication.Config{})
+	m := r.image.Load().Topic("t").Partitions[0]
+	p.BecomeFollower(&m)
+	c := r.dial()
+	q := produceRequest(10, 1, "t", 1, records(1, 10), 0)
+	id := c.send(q)
+	for p.Stats().ProduceRequests.Load() == 0 {
+		continue
+	}
+	m.Leader, m.LeaderEpoch = me, 4
+	m.PartitionEpoch++
+	p.BecomeLeader(&m)
+	if got := onePart(t, c.receive(q, id).(*kmsg.ProduceResponse)); model.ErrorCode(got.ErrorCode) != model.None {
+		t.Fatalf("%v", model.ErrorCode(got.ErrorCode))
+	}
+}

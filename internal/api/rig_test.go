@@ -126,30 +126,37 @@ func (r *rig) topic(name string, id byte, n int, c replication.Config) []*replic
 		records = append(records, &metadata.PartitionRecord{TopicID: topicID(id), PartitionID: int32(i), Replicas: []int32{int32(me)}, ISR: []int32{int32(me)}, Leader: int32(me), LeaderEpoch: 3})
 	}
 	r.apply(records...)
-	if c.Rules.MaxBytes == 0 {
-		c.Rules = testRules()
-	}
 	var parts []*replication.Partition
 	for i := range n {
-		tp := model.TopicPartition{Topic: name, Partition: int32(i)}
-		var p *replication.Partition
-		ready := make(chan struct{})
-		log, err := r.dir.Open(commitlog.LogOptions{TP: tp, TopicID: topicID(id), Config: commitlog.DefaultConfig(), OnDurable: func(end model.Offset) {
-			<-ready
-			p.OnDurable(end)
-		}})
-		if err != nil {
-			r.t.Fatal(err)
-		}
-		p = replication.New(replication.Options{TP: tp, TopicID: topicID(id), Me: me, Log: log, Clock: clock.Real(), Config: c})
-		close(ready)
+		p := r.replica(name, id, i, c)
 		p.BecomeLeader(&r.image.Load().Topic(name).Partitions[i])
-		r.mu.Lock()
-		r.mu.parts[model.TopicIDPartition{ID: topicID(id), Partition: int32(i)}] = p
-		r.mu.Unlock()
 		parts = append(parts, p)
 	}
 	return parts
+}
+
+// replica opens a partition's log here; who leads it nobody has said yet.
+func (r *rig) replica(name string, id byte, i int, c replication.Config) *replication.Partition {
+	r.t.Helper()
+	if c.Rules.MaxBytes == 0 {
+		c.Rules = testRules()
+	}
+	tp := model.TopicPartition{Topic: name, Partition: int32(i)}
+	var p *replication.Partition
+	ready := make(chan struct{})
+	log, err := r.dir.Open(commitlog.LogOptions{TP: tp, TopicID: topicID(id), Config: commitlog.DefaultConfig(), OnDurable: func(end model.Offset) {
+		<-ready
+		p.OnDurable(end)
+	}})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	p = replication.New(replication.Options{TP: tp, TopicID: topicID(id), Me: me, Log: log, Clock: clock.Real(), Config: c})
+	close(ready)
+	r.mu.Lock()
+	r.mu.parts[model.TopicIDPartition{ID: topicID(id), Partition: int32(i)}] = p
+	r.mu.Unlock()
+	return p
 }
 
 // conn is a client's connection. It speaks through kmsg, a codec that is not ours.

@@ -69,6 +69,9 @@ type Partition struct {
 		data dataList
 		// syncs are followers' waits for the disk.
 		syncs []ackWait
+		// handover is closed when this node becomes the leader; nil while nobody waits for that. resigned is when it last ceased to lead.
+		handover chan struct{}
+		resigned time.Time
 	}
 }
 
@@ -142,6 +145,7 @@ func (p *Partition) BecomeLeader(m *metadata.Partition) {
 	// every partition; see endOffsetForEpoch for what that would be needed for.
 	p.mu.becomeLeader(m, p.clock.Now())
 	p.publishLocked()
+	p.endHandoverLocked()
 	p.unlockAndWake(p.mu.hw > hw)
 }
 
@@ -149,7 +153,11 @@ func (p *Partition) BecomeLeader(m *metadata.Partition) {
 func (p *Partition) BecomeFollower(m *metadata.Partition) {
 	p.mu.Lock()
 	p.refreshLocked()
+	led := p.mu.role == roleLeader
 	changed := p.mu.becomeFollower(m)
+	if led && changed {
+		p.mu.resigned = p.clock.Now()
+	}
 	p.publishLocked()
 	if !changed {
 		p.mu.Unlock()
@@ -165,6 +173,7 @@ func (p *Partition) Fail(cause error) {
 	p.mu.Lock()
 	p.mu.role = roleNone
 	p.publishLocked()
+	p.endHandoverLocked()
 	p.unlockAndFail(e)
 }
 
