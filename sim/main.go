@@ -13,7 +13,7 @@ func main() {
 		fmt.Println(err)
 		os.Exit(1)
 	}
-	c := exec.Command("go", "test", "-c", "-overlay", o, "-tags", "simruntime", "-o", dir+"/sim.test", "./sim/cluster")
+	c := exec.Command("go", "test", "-c", "-overlay", o, "-tags", "simruntime,invariants", "-o", dir+"/sim.test", "./sim/cluster")
 	c.Stdout, c.Stderr = os.Stdout, os.Stderr
 	if err := c.Run(); err != nil {
 		fmt.Println(err)

@@ -25,6 +25,9 @@ type machine struct {
 	disk   *vfs.Mem
 	// syncs is how long its disk takes to sync, at most.
 	syncs atomic.Int64
+	// suspect says that its disk has failed a sync, full that it has no room: then its process may end itself.
+	suspect atomic.Bool
+	full    atomic.Int64
 
 	mu   sync.Mutex
 	proc *process // nil: none runs
@@ -240,7 +243,7 @@ func (s *Sim) died(p *process, err error) {
 
 // excused reports that a node may end itself: its disk has failed, or is full.
 func (s *Sim) excused(m *machine, err error) bool {
-	return errors.Is(err, syscall.EIO) || errors.Is(err, syscall.ENOSPC) || s.brokenDisk(m)
+	return errors.Is(err, syscall.EIO) || errors.Is(err, syscall.ENOSPC) || m.suspect.Load() || m.full.Load() > 0
 }
 
 // nodeLog puts a node's log into the trace.

@@ -23,7 +23,7 @@ type Net struct {
 	rng *rand.Rand
 	// heard, if set, is told of every segment that is sent.
 	heard func(from, to netip.Addr, g segment, due time.Time)
-	mu  struct {
+	mu    struct {
 		sync.Mutex
 		hosts map[netip.Addr]*Host
 		links map[[2]netip.Addr]*link

@@ -2,98 +2,69 @@ package cluster
 
 import (
 	"bytes"
-	"context"
 	crand "crypto/rand"
+	"encoding/json"
 	"flag"
 	"fmt"
-	"hash/fnv"
-	"net"
-	"net/netip"
 	"os"
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/klamm/klamm/internal/invariant"
 )
 
-var seed = flag.Uint64("seed", 0, "the seed to run")
-var traceTo = flag.Bool("trace", false, "print the trace")
+var (
+	seed    = flag.Uint64("seed", 0, "the seed to run")
+	chaos   = flag.Duration("chaos", 30*time.Second, "how long faults happen, in simulated time")
+	without = flag.String("without", "", "faults to leave out, comma-separated")
+	result  = flag.String("result", "", "where the result is written, as JSON; the trace goes to the same name with .trace")
+)
 
+// TestSeed runs one seed. `go run ./sim` builds it on the runtime that repeats itself and runs it once for each seed.
 func TestSeed(t *testing.T) {
+	if *result == "" {
+		t.Skip("run by `go run ./sim`, which builds it for a runtime that repeats itself")
+	}
 	debug.SetGCPercent(-1)
 	runtime.MemProfileRate = 0
-	runtime.GOMAXPROCS(1)
+	time.Local = time.UTC
 	seedRuntime(*seed)
-	real0 := time.Now()
+	var trace bytes.Buffer
+	var r Result
+	defer func() {
+		write(t, *result+".trace", trace.Bytes())
+	}()
+	began := time.Now()
 	synctest.Test(t, func(t *testing.T) {
-		var out bytes.Buffer
-		defer func() {
-			if *traceTo {
-				os.Stdout.Write(out.Bytes())
-			}
-		}()
-		o := Options{Seed: *seed, Machines: 3, config: map[string]string{"klamm.log.level": "info", "offsets.topic.num.partitions": "3"}}
-		s := New(o, &out)
+		o := Options{Seed: *seed, Chaos: *chaos, Without: strings.FieldsFunc(*without, func(r rune) bool { return r == ',' })}
+		o.Draw()
+		s := New(o, &trace)
 		crand.Reader = s.entropy()
-		if os.Getenv("SIMNET") != "" {
-			s.net.heard = func(from, to netip.Addr, g segment, due time.Time) {
-				h := fnv.New32a()
-				h.Write(g.b)
-				s.trace("net %v %v %d %x %v %x", from, to, len(g.b), h.Sum32(), g.err, g.b[:min(len(g.b), 12)])
-			}
-		}
-		for _, m := range s.machines {
-			m.start()
-		}
-		for _, m := range s.machines {
-			for m.ready() == nil {
-				time.Sleep(100 * time.Millisecond)
-			}
-		}
-		s.trace("formed")
-		h := s.net.Boot(netip.MustParseAddr("10.0.1.1"), &gate{})
-		cl, err := kgo.NewClient(kgo.SeedBrokers("10.0.0.1:9092"), kgo.Dialer(func(ctx context.Context, n, a string) (net.Conn, error) { return h.DialContext(ctx, n, a) }))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := kadm.NewClient(cl).CreateTopic(t.Context(), 4, 3, nil, "t"); err != nil {
-			t.Fatal(err)
-		}
-		s.trace("created")
-		stop := time.Now().Add(60 * time.Second)
-		n := 0
-		for time.Now().Before(stop) {
-			r := cl.ProduceSync(t.Context(), &kgo.Record{Topic: "t", Value: []byte("hello")})
-			if err := r.FirstErr(); err != nil {
-				s.trace("%v", err)
-			} else {
-				n++
-			}
-			if n == 200 {
-				s.machines[0].end(kill)
-			}
-			if n == 400 {
-				s.machines[0].start()
-			}
-			time.Sleep(10 * time.Millisecond)
-		}
-		cl.Close()
-		s.trace("produced %d", n)
-		for _, m := range s.machines {
-			if err := m.stop(); err != nil {
-				s.trace("stop %v", err)
-			}
-		}
-		s.zombies.Wait()
-		s.trace("end")
-		fmt.Printf("seed %d hash %x events %d sim %v\n", *seed, s.mu.hash, s.mu.events, time.Since(s.begin))
+		r = s.Result(s.Run())
 	})
-	fmt.Println("real", time.Since(real0))
-	var ms runtime.MemStats
-	runtime.ReadMemStats(&ms)
-	fmt.Println("alloc MB", ms.TotalAlloc>>20)
+	for what, n := range invariant.Reached() {
+		r.Reached[what] += n
+	}
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	fmt.Printf("seed %d hash %s: %d events, %.1f simulated seconds in %.2f s, %d MiB allocated; %s\n", r.Seed, r.Hash, r.Events, r.Seconds,
+		time.Since(began).Seconds(), m.TotalAlloc>>20, r.Failure)
+	b, err := json.Marshal(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, *result, b)
+	if r.Failure != "" {
+		t.Error(r.Failure)
+	}
+}
+
+func write(t *testing.T, name string, b []byte) {
+	if err := os.WriteFile(name, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -8,10 +8,12 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
 	"github.com/klamm/klamm/internal/vfs"
+	"github.com/klamm/klamm/sim/workload"
 )
 
 // Sim is one run: a cluster, its clients and what happens to them, from one seed.
@@ -23,6 +25,8 @@ type Sim struct {
 	join     []string
 	zombies  sync.WaitGroup // processes that were killed and have not noticed yet
 	out      io.Writer
+	clients  int
+	ended    bool
 
 	mu struct {
 		sync.Mutex
@@ -35,14 +39,44 @@ type Sim struct {
 	}
 }
 
-// Options is what a seed decides before anything runs.
+// Options is what a seed decides before anything runs, and what the command line takes from it.
 type Options struct {
-	Seed     uint64
-	Machines int
+	Seed uint64
 	// Chaos is how long faults happen, in simulated time.
-	Chaos  time.Duration
-	config map[string]string
+	Chaos time.Duration
+	// Without are faults to leave out.
+	Without []string
+
+	Machines   int
+	Partitions int32
+	config     map[string]string // of every node
+	topic      map[string]string // of the workload's topic
+	load       workload.Load
 }
+
+// Draw fills in what the seed decides. Times are short, so that a minute holds many of their ends; sizes are small, so that their edges are met.
+func (o *Options) Draw() {
+	rng := rand.New(rand.NewPCG(o.Seed, 5))
+	pick := func(values ...string) string { return values[rng.IntN(len(values))] }
+	if o.Machines == 0 {
+		o.Machines = []int{3, 3, 3, 4, 5}[rng.IntN(5)]
+	}
+	o.Partitions = int32(1 + rng.IntN(6))
+	session := 1000 + rng.IntN(5)*1000
+	o.config = map[string]string{
+		"klamm.log.level": "info", "offsets.topic.num.partitions": pick("1", "3"), "group.initial.rebalance.delay.ms": "0",
+		"default.replication.factor": "3", "min.insync.replicas": "2", "offsets.topic.replication.factor": "3",
+		"broker.session.timeout.ms": strconv.Itoa(session), "broker.heartbeat.interval.ms": strconv.Itoa(session / 4),
+		"replica.lag.time.max.ms": strconv.Itoa(500 + rng.IntN(10)*500), "replica.fetch.wait.max.ms": pick("50", "500"),
+		"klamm.log.sync.interval.ms": pick("50", "1000"), "leader.imbalance.check.interval.seconds": pick("2", "300"),
+		"klamm.controllers": pick("1", "3", "3", "5"), "log.retention.check.interval.ms": pick("1000", "300000"),
+	}
+	o.topic = map[string]string{"min.insync.replicas": "2", "segment.ms": pick("1000", "5000", "604800000"), "index.interval.bytes": pick("0", "100", "4096")}
+	o.load = workload.Load{Producers: 1 + rng.IntN(4), Consumers: 1 + rng.IntN(2), Groups: rng.IntN(3), Members: 1 + rng.IntN(3), Probers: rng.IntN(2), Admins: rng.IntN(2)}
+}
+
+// usualSync is the longest sync of a healthy disk.
+const usualSync = 2 * time.Millisecond
 
 // New prepares a run. The trace goes to out.
 func New(o Options, out io.Writer) *Sim {
@@ -53,7 +87,7 @@ func New(o Options, out io.Writer) *Sim {
 	s.net = NewNet(rand.New(rand.NewPCG(o.Seed, 2)), least, least+time.Duration(s.draw()%uint64(2*time.Millisecond)))
 	for i := range o.Machines {
 		m := &machine{s: s, name: fmt.Sprintf("n%d", i+1), addr: netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)}), disk: vfs.NewMem(s.draw())}
-		m.syncs.Store(int64(2 * time.Millisecond))
+		m.syncs.Store(int64(usualSync))
 		s.machines = append(s.machines, m)
 		s.join = append(s.join, m.at(9093))
 	}
@@ -145,7 +179,29 @@ func (s *Sim) failure() error {
 	return s.mu.failure
 }
 
-func (s *Sim) brokenDisk(*machine) bool { return false }
+// failed is closed by the first failure.
+func (s *Sim) failed() <-chan struct{} { return s.mu.failed }
+
+// Result is what a run came to.
+type Result struct {
+	Seed    uint64
+	Hash    string
+	Events  uint64
+	Seconds float64 // simulated
+	Reached map[string]uint64
+	Failure string
+}
+
+// Result tells how the run went.
+func (s *Sim) Result(err error) Result {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := Result{Seed: s.opts.Seed, Hash: fmt.Sprintf("%016x", s.mu.hash), Events: s.mu.events, Seconds: time.Since(s.begin).Seconds(), Reached: maps.Clone(s.mu.reached)}
+	if err != nil {
+		r.Failure = err.Error()
+	}
+	return r
+}
 
 func sortedKeys[K interface{ ~string | ~int | ~int32 }, V any](m map[K]V) []K {
 	return slices.Sorted(maps.Keys(m))
