@@ -131,6 +131,16 @@ func Semantics(ctx context.Context) ([]string, error) {
 	return JVM(toolchain.ClassPath(classes, kafkaref.ClassPath(jars)), "Semantics"), err
 }
 
+// Ride is the program that works on while brokers fail (ride), as a command line to append its arguments to.
+func Ride(ctx context.Context) ([]string, error) {
+	jars, err := kafkaref.Jars(ctx)
+	if err != nil {
+		return nil, err
+	}
+	classes, err := toolchain.Classes(ctx, "java-ride", Dir("ride"), kafkaref.ClassPath(jars))
+	return JVM(toolchain.ClassPath(classes, kafkaref.ClassPath(jars)), "Ride"), err
+}
+
 // Spark is PySpark with its Kafka source: a Python interpreter and the folder of the source's jars.
 func Spark(ctx context.Context) (interpreter, jars string, err error) {
 	pom := filepath.Join(Dir("spark"), "pom.xml")
