@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // soloRow is a row that only Klamm runs, against a limit of its own: beside Kafka it would take an hour and say little. It gets a cluster
@@ -173,6 +175,7 @@ func (s *session) catchUp(c *klammCluster) ([]result, error) {
 	if _, err := childLoadOn(allCPUs, "produce", fill); err != nil {
 		return nil, err
 	}
+	unix.Sync() // what the backlog left to write is no part of either figure
 	if leaders, err = c.leaders("beside"); err != nil {
 		return nil, err
 	}

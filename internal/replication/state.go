@@ -57,6 +57,8 @@ type follower struct {
 	// fetchedAt and leaderEnd describe its last fetch: one that reaches leaderEnd now had everything at fetchedAt.
 	fetchedAt time.Time
 	leaderEnd model.Offset
+	// seenAt is when it last fetched at all.
+	seenAt time.Time
 	// refusedAt is when the controller last would not have it in the ISR: it is starting or stopping, or it is another process by now.
 	refusedAt time.Time
 }
@@ -64,6 +66,14 @@ type follower struct {
 // refusedFor is how long a follower that was refused is not proposed again, and holds nothing back: what the controller waits for, such
 // as its first heartbeat, does not always change the partition, so that there may be no news to wait for.
 const refusedFor = 500 * time.Millisecond
+
+// silence is how long a follower that is about to join the ISR may not fetch before it counts as gone: they ask several times a second.
+const silence = 2 * time.Second
+
+// forgetProgress makes it show itself again before it holds anything back.
+func (f *follower) forgetProgress() {
+	f.caughtUp, f.fetchedAt, f.leaderEnd = time.Time{}, time.Time{}, 0
+}
 
 func (f *follower) refused(now time.Time) bool {
 	return !f.refusedAt.IsZero() && now.Sub(f.refusedAt) < refusedFor

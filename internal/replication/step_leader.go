@@ -42,8 +42,8 @@ func (s *state) becomeLeader(m *metadata.Partition, now time.Time) (newEpoch boo
 			f = old[i]
 			f.refusedAt = time.Time{}
 			if wasMember := slices.Contains(s.isr, id); wasMember && !slices.Contains(m.ISR, id) {
-				// It was put out of the ISR because it is gone, or slow. Before it shows itself again it holds nothing back.
-				f.caughtUp, f.fetchedAt, f.leaderEnd = time.Time{}, time.Time{}, 0
+				// It was put out of the ISR because it is gone, or slow.
+				f.forgetProgress()
 			}
 		} else if slices.Contains(m.ISR, id) {
 			// It gets the lag time to show itself.
@@ -84,7 +84,7 @@ func (s *state) advance(now time.Time) bool {
 
 // joining reports whether a follower outside of the ISR is close to getting in.
 func (s *state) joining(f *follower, now time.Time) bool {
-	return !f.refused(now) && f.end >= s.start && !f.caughtUp.IsZero() && now.Sub(f.caughtUp) <= s.lagTime
+	return !f.refused(now) && now.Sub(f.seenAt) <= silence && f.end >= s.start && !f.caughtUp.IsZero() && now.Sub(f.caughtUp) <= s.lagTime
 }
 
 // appended notes that the log grew. It reports whether the high watermark moved.
@@ -112,7 +112,12 @@ func (s *state) fetched(id model.BrokerID, epoch model.BrokerEpoch, offset model
 		// A fetch of a process that has been replaced says nothing about what its successor has (KIP-903).
 		return false, nil
 	}
+	f.seenAt = now
 	switch {
+	case f.refused(now):
+		// What it shows while the controller does not want it is worth nothing: it may be stopping, and never fetch again.
+		f.end, f.epoch = offset, epoch
+		return s.advance(now), nil
 	case offset >= s.end:
 		f.caughtUp = now
 	case f.leaderEnd > 0 && offset >= f.leaderEnd && f.fetchedAt.After(f.caughtUp):
@@ -168,6 +173,7 @@ func (s *state) isrRefused(now time.Time) bool {
 	for _, id := range s.proposed {
 		if f := s.follower(id); f != nil && !slices.Contains(s.isr, id) {
 			f.refusedAt = now
+			f.forgetProgress()
 		}
 	}
 	s.proposed = nil
