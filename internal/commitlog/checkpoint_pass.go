@@ -97,9 +97,9 @@ func (d *Dir) syncPass(targets *syncTargets, passes []pass) error {
 	for i := range passes {
 		l := passes[i].job.log
 		all.named = append(all.named, l.derivedFiles(&passes[i])...)
-		all.dirs = append(all.dirs, l.path)
+		all.dirs = append(all.dirs, syncDir{l.path, l})
 	}
-	all.dirs = append(all.dirs, d.o.Path)
+	all.dirs = append(all.dirs, syncDir{path: d.o.Path})
 	return d.syncFailed(d.syncEach(&all))
 }
 

@@ -108,7 +108,7 @@ func (c *cleaner) work() bool {
 func (c *cleaner) choose(now time.Time) (best cleanable, found bool) {
 	logs := c.dir.logs()
 	for _, l := range logs {
-		if c.bad[l] || l.closed.Load() {
+		if c.bad[l] || l.future || l.closed.Load() {
 			continue
 		}
 		x, ok, err := l.cleanable(now)

@@ -3,6 +3,7 @@ package commitlog
 import (
 	"errors"
 	"maps"
+	"path"
 
 	"github.com/klamm/klamm/internal/model"
 	"github.com/klamm/klamm/internal/vfs"
@@ -52,14 +53,13 @@ func (d *Dir) closeClean(logs []*Log, epoch model.BrokerEpoch) error {
 		states = make(map[string][]byte, len(logs))
 	}
 	for _, l := range logs {
-		states[l.tp.String()] = l.state().append(nil)
+		states[path.Base(l.path)] = l.state().append(nil)
 	}
 	encoded := encodeCleanState(states, castagnoli(d.keeper.checkpoints.content(recoveryPointFile)))
-	path := d.o.Path + "/"
-	if err := vfs.WriteFile(d.env.FS, path+cleanStateFile, encoded, filePerm); err != nil {
+	if err := vfs.WriteFile(d.env.FS, d.o.Path+"/"+cleanStateFile, encoded, filePerm); err != nil {
 		return d.failed(err)
 	}
-	if err := vfs.WriteFile(d.env.FS, path+cleanMarkerFile, encodeCleanMarker(epoch), filePerm); err != nil {
+	if err := vfs.WriteFile(d.env.FS, d.o.Path+"/"+cleanMarkerFile, encodeCleanMarker(epoch), filePerm); err != nil {
 		return d.failed(err)
 	}
 	return d.syncFailed(d.env.FS.SyncDir(d.o.Path))

@@ -61,8 +61,17 @@ type syncJob struct {
 type syncTargets struct {
 	files []syncFile
 	named []string // files that nobody has open
-	dirs  []string
+	dirs  []syncDir
 }
+
+// syncDir is a directory, and the log it belongs to, if it is not the data directory.
+type syncDir struct {
+	path string
+	log  *Log
+}
+
+// gone reports that a directory is not where it was because its log was deleted, or moved, meanwhile: then nobody waits for it.
+func (d *syncDir) gone(err error) bool { return notExist(err) && d.log != nil && d.log.closed.Load() }
 
 func (t *syncTargets) len() int { return len(t.files) + len(t.named) + len(t.dirs) }
 
@@ -228,7 +237,11 @@ func (k *disk) syncTarget(t *syncTargets, i int) error {
 	if i -= len(t.files); i < len(t.named) {
 		return k.syncFile(t.named[i])
 	}
-	return k.env.FS.SyncDir(t.dirs[i-len(t.named)])
+	d := &t.dirs[i-len(t.named)]
+	if err := k.env.FS.SyncDir(d.path); !d.gone(err) {
+		return err
+	}
+	return nil
 }
 
 // syncFile makes a file that nobody has open durable. One that is not there has nothing to lose.
@@ -274,10 +287,10 @@ func (l *Log) beginSyncLocked(t *syncTargets, dataDir string) syncJob {
 	job.files.to = int64(len(t.files))
 	job.names, job.dirs = l.mu.names.made, l.mu.dirs.made
 	if l.mu.names.pending() {
-		t.dirs = append(t.dirs, l.path)
+		t.dirs = append(t.dirs, syncDir{l.path, l})
 	}
 	if l.mu.dirs.pending() {
-		t.dirs = append(t.dirs, dataDir)
+		t.dirs = append(t.dirs, syncDir{path: dataDir})
 		t.named = append(t.named, l.path+"/"+partitionMetaFile)
 	}
 	l.mu.unsynced = 0

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"maps"
+	"path"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -21,6 +22,8 @@ type Dir struct {
 	identity   Identity
 	cleanEpoch model.BrokerEpoch
 	found      []FoundLog
+	futures    map[model.TopicPartition]string // directories of future logs that the last run left; under mu once the directory is open
+	doomed     []string                        // directories that lost their meaning
 	left       leftBehind
 	recovering chan struct{} // a place for each recovery that may run
 
@@ -115,8 +118,13 @@ func (d *Dir) Open(o LogOptions) (*Log, error) {
 	if err := d.reserve(o.TP); err != nil {
 		return nil, err
 	}
+	return d.openIn(o, o.TP.String())
+}
+
+// openIn opens the log that lies in a directory of this name, which reserve has set apart.
+func (d *Dir) openIn(o LogOptions, name string) (*Log, error) {
 	d.recovering <- struct{}{}
-	l, err := d.openLog(o)
+	l, err := d.openLog(o, name)
 	<-d.recovering
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -125,7 +133,7 @@ func (d *Dir) Open(o LogOptions) (*Log, error) {
 		return nil, err
 	}
 	d.mu.logs[o.TP] = l
-	d.left.forget(o.TP)
+	d.left.forget(o.TP, name)
 	return l, nil
 }
 
@@ -177,7 +185,7 @@ func (d *Dir) Delete(l *Log) error {
 	for _, s := range l.segments.Load().segments {
 		s.close()
 	}
-	return l.at(model.NoOffset, d.moveAway(l.tp, l.Config().Retention.DeleteDelay))
+	return l.at(model.NoOffset, d.moveAway(l.tp, path.Base(l.path), l.Config().Retention.DeleteDelay))
 }
 
 // DeleteStray does the same to a directory that no log was opened for: one whose topic is gone or another one now.
@@ -187,9 +195,13 @@ func (d *Dir) DeleteStray(tp model.TopicPartition) error {
 	}
 	defer d.endOpening(tp)
 	d.mu.Lock()
-	d.left.forget(tp)
+	d.left.forget(tp, tp.String())
 	d.mu.Unlock()
-	if err := d.moveAway(tp, DefaultConfig().Retention.DeleteDelay); err != nil {
+	err := d.moveAway(tp, tp.String(), DefaultConfig().Retention.DeleteDelay)
+	if err == nil {
+		err = d.syncFailed(d.env.FS.SyncDir(d.o.Path)) // it may be an old copy of a log that goes on in another directory
+	}
+	if err != nil {
 		return &Error{TP: tp, Offset: model.NoOffset, Err: err}
 	}
 	return nil
@@ -202,7 +214,7 @@ func (d *Dir) endOpening(tp model.TopicPartition) {
 }
 
 // moveAway renames a partition's directory, so that the partition can be created anew at once, and has it removed later.
-func (d *Dir) moveAway(tp model.TopicPartition, delay time.Duration) error {
+func (d *Dir) moveAway(tp model.TopicPartition, name string, delay time.Duration) error {
 	unique, err := newUUID(d.env.Random)
 	if err != nil {
 		return err
@@ -210,7 +222,7 @@ func (d *Dir) moveAway(tp model.TopicPartition, delay time.Duration) error {
 	d.mu.Lock()
 	d.mu.stale[tp] = true
 	d.mu.Unlock()
-	old, doomed := d.o.Path+"/"+tp.String(), d.o.Path+"/"+deleteDirName(tp, unique)
+	old, doomed := d.o.Path+"/"+name, d.o.Path+"/"+deleteDirName(tp, unique)
 	if err := d.env.FS.Rename(old, doomed); err != nil {
 		return d.failed(err)
 	}

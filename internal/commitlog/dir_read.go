@@ -25,8 +25,8 @@ type leftBehind struct {
 }
 
 // forget drops what is known of a log, once it is open or gone.
-func (b *leftBehind) forget(tp model.TopicPartition) {
-	delete(b.clean, tp.String())
+func (b *leftBehind) forget(tp model.TopicPartition, name string) {
+	delete(b.clean, name)
 	delete(b.recoveryPoints, tp)
 	delete(b.starts, tp)
 	delete(b.highWatermarks, tp)
@@ -35,13 +35,22 @@ func (b *leftBehind) forget(tp model.TopicPartition) {
 }
 
 // keepOnly drops what the checkpoints say of logs that are not there: they were deleted, and if there is one of that name again, it is another.
-func (b *leftBehind) keepOnly(found []FoundLog) {
-	there := make(map[model.TopicPartition]bool, len(found))
+// It notes them in dropped: until the checkpoints are written again, they say so to the next start, too.
+func (b *leftBehind) keepOnly(found []FoundLog, futures map[model.TopicPartition]string, dropped map[model.TopicPartition]bool) {
+	there := make(map[model.TopicPartition]bool, len(found)+len(futures))
+	for tp := range futures {
+		there[tp] = true
+	}
 	for _, f := range found {
 		there[f.TP] = true
 	}
 	for _, m := range []map[model.TopicPartition]model.Offset{b.recoveryPoints, b.starts, b.highWatermarks, b.cleaned} {
-		maps.DeleteFunc(m, func(tp model.TopicPartition, _ model.Offset) bool { return !there[tp] })
+		maps.DeleteFunc(m, func(tp model.TopicPartition, _ model.Offset) bool {
+			if !there[tp] {
+				dropped[tp] = true
+			}
+			return !there[tp]
+		})
 	}
 }
 
@@ -163,6 +172,7 @@ func (d *Dir) findLogs() error {
 		return err
 	}
 	var unread []int
+	d.findFutures(names)
 	for _, name := range names {
 		tp, ok := parsePartitionDir(name)
 		if !ok || tp.Topic == metadataTopic {
@@ -179,7 +189,7 @@ func (d *Dir) findLogs() error {
 	if err := d.readTopicIDs(unread); err != nil {
 		return err
 	}
-	d.left.keepOnly(d.found)
+	d.left.keepOnly(d.found, d.futures, d.mu.stale)
 	slices.SortFunc(d.found, func(a, b FoundLog) int { return comparePartitions(a.TP, b.TP) })
 	return nil
 }
@@ -192,7 +202,7 @@ func (d *Dir) doomedDirs() []string {
 	}
 	var doomed []string
 	for _, name := range names {
-		if onItsWayOut(name) {
+		if onItsWayOut(name) || slices.Contains(d.doomed, name) {
 			doomed = append(doomed, path.Join(d.o.Path, name))
 		}
 	}

@@ -2,6 +2,7 @@ package commitlog
 
 import (
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -91,6 +92,17 @@ func (k *keeper) doom(names []string, delay time.Duration) {
 	}
 	k.mu.Unlock()
 	k.poke()
+}
+
+// moved tells that a directory has another name: what was doomed in it is there now.
+func (k *keeper) moved(from, to string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for i := range k.mu.doomed {
+		if rest, ok := strings.CutPrefix(k.mu.doomed[i].name, from+"/"); ok {
+			k.mu.doomed[i].name = to + "/" + rest
+		}
+	}
 }
 
 // run works until quit is closed.

@@ -46,6 +46,7 @@ type Log struct {
 	highWatermark atomic.Int64
 	unstable      atomic.Int64 // first offset of an undecided transaction, NoOffset without one
 
+	future  bool // a copy that will take the place of the log in another directory
 	closed  atomic.Bool
 	queued  atomic.Bool // waits for the committer
 	touched atomic.Bool // waits for a checkpoint

@@ -42,6 +42,9 @@ const (
 // deleteDirSuffix ends the names of directories that are on their way out: topic-0.<32 hex digits>-delete. Kafka's "-stray" ones are left alone.
 const deleteDirSuffix = "-delete"
 
+// futureDirSuffix ends the names of the directories of future logs: topic-0.<32 hex digits>-future.
+const futureDirSuffix = "-future"
+
 // metadataTopic is Kafka's metadata log, which may lie in a directory taken over from it. It is no partition of ours.
 const metadataTopic = "__cluster_metadata"
 
@@ -107,6 +110,22 @@ func deleteDirName(tp model.TopicPartition, unique model.UUID) string {
 		topic = topic[:len(topic)-over]
 	}
 	return topic + tail
+}
+
+// futureDirName is what the directory of a future log is called. ok is false when the topic's name leaves no room for it.
+func futureDirName(tp model.TopicPartition, unique model.UUID) (name string, ok bool) {
+	name = fmt.Sprintf("%s.%x%s", tp, unique[:], futureDirSuffix)
+	return name, len(name) <= 255
+}
+
+// parseFutureDir splits a name of futureDirName's form.
+func parseFutureDir(name string) (tp model.TopicPartition, ok bool) {
+	rest, ok := strings.CutSuffix(name, futureDirSuffix)
+	i := strings.LastIndexByte(rest, '.')
+	if !ok || i < 0 || len(rest)-i-1 != 32 {
+		return tp, false
+	}
+	return parsePartitionDir(rest[:i])
 }
 
 // onItsWayOut recognises directories whose deletion was interrupted.

@@ -19,29 +19,22 @@ type opening struct {
 	complete      bool          // recovery point and start are what was written last, or 0 because nothing ever was
 }
 
-func (d *Dir) opening(tp model.TopicPartition) opening {
+func (d *Dir) opening(tp model.TopicPartition, name string) opening {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return opening{
 		startUnknown: d.left.noStarts,
 		complete:     d.left.complete,
-		clean:        d.left.clean[tp.String()], recoveryPoint: d.left.recoveryPoints[tp], start: d.left.starts[tp],
+		clean:        d.left.clean[name], recoveryPoint: d.left.recoveryPoints[tp], start: d.left.starts[tp],
 		meta:          d.left.metas[tp],
 		highWatermark: d.left.highWatermarks[tp], cleaned: d.left.cleaned[tp],
 	}
 }
 
 // openLog opens a log the fast way from the clean state, by recovery after a crash, or anew.
-func (d *Dir) openLog(o LogOptions) (*Log, error) {
-	l := &Log{
-		place: &place{disk: d.disk, tp: o.TP, path: d.o.Path + "/" + o.TP.String()},
-		care:  d, topicID: o.TopicID, onDurable: o.OnDurable,
-	}
-	l.mu.snapshotAt = model.NoOffset
-	l.unstable.Store(int64(model.NoOffset))
-	l.dense.Store(true)
-	l.SetConfig(o.Config)
-	op := d.opening(o.TP)
+func (d *Dir) openLog(o LogOptions, name string) (*Log, error) {
+	l := d.unopened(o, name)
+	op := d.opening(o.TP, name)
 	l.mu.cleanedTo = op.cleaned
 	if op.cleaned > 0 {
 		l.dense.Store(false)
@@ -53,6 +46,19 @@ func (d *Dir) openLog(o LogOptions) (*Log, error) {
 	l.highWatermark.Store(int64(min(max(op.highWatermark, l.Start()), l.End())))
 	l.checkLocked()
 	return l, nil
+}
+
+// unopened is a log of which nothing is known yet.
+func (d *Dir) unopened(o LogOptions, name string) *Log {
+	l := &Log{
+		place: &place{disk: d.disk, tp: o.TP, path: d.o.Path + "/" + name},
+		care:  d, topicID: o.TopicID, onDurable: o.OnDurable, future: name != o.TP.String(),
+	}
+	l.mu.snapshotAt = model.NoOffset
+	l.unstable.Store(int64(model.NoOffset))
+	l.dense.Store(true)
+	l.SetConfig(o.Config)
+	return l
 }
 
 func (l *Log) open(op opening) error {

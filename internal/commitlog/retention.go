@@ -13,6 +13,9 @@ import (
 func (d *Dir) retain(now time.Time) {
 	var due []*Log
 	for _, l := range d.logs() {
+		if l.future { // begins where the log it is a copy of does
+			continue
+		}
 		ok, err := l.chooseStart(now)
 		if err != nil {
 			continue // offline, or closed meanwhile
