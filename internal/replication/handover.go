@@ -3,8 +3,9 @@ package replication
 import "time"
 
 // resignedLately is how long after this node gave up leadership a request that came to the wrong leader is taken for one of a client that
-// does not know yet, rather than for one that knows more than this node.
-const resignedLately = time.Second
+// does not know yet, rather than for one that knows more than this node. A producer at work has asked again by then, and leadership seldom
+// comes back sooner.
+const resignedLately = 200 * time.Millisecond
 
 // AwaitLeadership waits until this node leads the partition, for limit at most, and reports whether it does. It is for requests that came
 // here although another node leads: leadership that moves is known first to the old leader, which sends its clients here (KIP-951), and they
