@@ -82,6 +82,13 @@ func (r *Recorder) History() History {
 	return slices.Clone(r.mu.ops)
 }
 
+// Since is a copy of what was recorded from index from on: for who watches while it goes on.
+func (r *Recorder) Since(from int) History {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.mu.ops[from:])
+}
+
 // Len is how many ops were recorded so far.
 func (r *Recorder) Len() int {
 	r.mu.Lock()
