@@ -29,7 +29,7 @@ type peer struct {
 	seen []wire.Key
 }
 
-func serve(t *testing.T, answer func(h wire.RequestHeader, n int) []byte) *peer {
+func serve(t testing.TB, answer func(h wire.RequestHeader, n int) []byte) *peer {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -91,7 +91,7 @@ func echo(h wire.RequestHeader, n int) []byte {
 	return framed(h, h.CorrelationID, &wire.AllocateProducerIDsResponse{First: int64(n)})
 }
 
-func newClient(t *testing.T, o client.Options) *client.Client {
+func newClient(t testing.TB, o client.Options) *client.Client {
 	t.Helper()
 	if o.Dial == nil {
 		o.Dial = new(net.Dialer).DialContext

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bufio"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -36,26 +37,36 @@ type dial struct {
 // Addr is the peer's address.
 func (p *Peer) Addr() string { return p.addr }
 
-// Call sends a request and decodes the answer into resp. Byte fields of resp alias memory that is not used again. Errors wrap
-// ErrUnreachable, ErrBroken, ErrClosed, ctx's error, or wire's when the answer cannot be read.
-func (p *Peer) Call(ctx context.Context, req wire.Request, version int16, resp wire.Response) error {
-	return p.CallFor(ctx, req, version, func(body []byte) error {
-		return resp.Decode(wire.NewDecoder(body, p.c.o.Limits), version)
-	})
+// Lender is a response whose answer is read into memory that it lends: for large answers that come one after the other.
+type Lender interface {
+	wire.Response
+	// Lend gives memory away, of which the capacity counts; it may be none. A call that fails does not give it back.
+	Lend() []byte
+	// Return gives back what the answer was read into, perhaps other memory than was lent. Byte fields of the response alias it.
+	Return(frame []byte)
 }
 
-// CallFor sends a request and hands the answer's body to use, which owns it.
-func (p *Peer) CallFor(ctx context.Context, req wire.Request, version int16, use func(body []byte) error) error {
+// Call sends a request and decodes the answer into resp. Byte fields of resp alias memory that is not used again, but by a Lender. Errors wrap
+// ErrUnreachable, ErrBroken, ErrClosed, ctx's error, or wire's when the answer cannot be read.
+func (p *Peer) Call(ctx context.Context, req wire.Request, version int16, resp wire.Response) error {
 	cn, err := p.connected(ctx)
 	if err != nil {
 		return err
 	}
-	body, err := cn.roundTrip(ctx, req, version)
+	lender, lends := resp.(Lender)
+	var lent []byte
+	if lends {
+		lent = lender.Lend()
+	}
+	a, err := cn.roundTrip(ctx, req, version, lent)
 	if err != nil {
 		return fmt.Errorf("%s to %s: %w", req.APIKey(), p.addr, err)
 	}
-	if err := use(body); err != nil {
+	if err := resp.Decode(wire.NewDecoder(a.body, p.c.o.Limits), version); err != nil {
 		return fmt.Errorf("answer to %s from %s: %w", req.APIKey(), p.addr, err)
+	}
+	if lends {
+		lender.Return(a.frame)
 	}
 	return nil
 }
@@ -128,9 +139,9 @@ func (p *Peer) greeted(ctx context.Context) (*conn, error) {
 	if p.c.o.Greet == nil {
 		return cn, nil
 	}
-	body, err := cn.roundTrip(ctx, p.c.o.Greet(), 0)
+	a, err := cn.roundTrip(ctx, p.c.o.Greet(), 0, nil)
 	if err == nil && p.c.o.Greeted != nil {
-		err = p.c.o.Greeted(p.addr, body)
+		err = p.c.o.Greeted(p.addr, a.body)
 	}
 	if err != nil {
 		cn.end(err)
@@ -155,17 +166,20 @@ type pending struct {
 	id      int32
 	key     wire.Key
 	version int16
+	lent    []byte      // for the answer
 	done    chan answer // buffered: a caller that left is not waited for
 }
 
+// answer is a frame and the body in it.
 type answer struct {
-	body []byte
-	err  error
+	frame, body []byte
+	err         error
 }
 
 // conn is one connection: requests are written under mu, answers read by one goroutine.
 type conn struct {
 	nc   net.Conn
+	in   *bufio.Reader // of the reading goroutine: small answers come with one system call
 	addr string
 	o    *Options
 	mu   struct {
@@ -177,8 +191,11 @@ type conn struct {
 	}
 }
 
+// readAhead is enough for the answers that most calls get, and small beside those that bring records, whose rest is read in place.
+const readAhead = 4 << 10
+
 func newConn(nc net.Conn, addr string, o *Options) *conn {
-	c := &conn{nc: nc, addr: addr, o: o}
+	c := &conn{nc: nc, in: bufio.NewReaderSize(nc, readAhead), addr: addr, o: o}
 	go c.read()
 	return c
 }
@@ -189,31 +206,33 @@ func (c *conn) dead() bool {
 	return c.mu.cause != nil
 }
 
-func (c *conn) roundTrip(ctx context.Context, req wire.Request, version int16) ([]byte, error) {
-	p, err := c.send(req, version)
+// roundTrip sends a request and waits for its answer, which is read into lent where there is room. What was lent is lost when it fails: the
+// answer may be on its way into it.
+func (c *conn) roundTrip(ctx context.Context, req wire.Request, version int16, lent []byte) (answer, error) {
+	p, err := c.send(req, version, lent)
 	if err != nil {
-		return nil, err
+		return answer{}, err
 	}
 	select {
 	case a := <-p.done:
-		return a.body, a.err
+		return a, a.err
 	case <-ctx.Done():
 		// The answer, when it comes, is read and dropped: requests behind it keep their place.
-		return nil, ctx.Err()
+		return answer{}, ctx.Err()
 	}
 }
 
 // writeLimit is how long a peer may take no byte of a request before it counts as gone.
 const writeLimit = 10 * time.Second
 
-func (c *conn) send(req wire.Request, version int16) (*pending, error) {
+func (c *conn) send(req wire.Request, version int16, lent []byte) (*pending, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.mu.cause != nil {
 		return nil, c.mu.cause
 	}
 	c.mu.next++
-	p := &pending{id: c.mu.next, key: req.APIKey(), version: version, done: make(chan answer, 1)}
+	p := &pending{id: c.mu.next, key: req.APIKey(), version: version, lent: lent, done: make(chan answer, 1)}
 	h := wire.RequestHeader{Key: p.key, Version: version, CorrelationID: p.id, ClientID: &c.o.ID}
 	b := append(c.mu.buf[:0], 0, 0, 0, 0)
 	b = req.Append(h.Append(b), version)
@@ -236,13 +255,10 @@ func (c *conn) send(req wire.Request, version int16) (*pending, error) {
 // maxKeptBuffer is the largest write buffer kept for the next request.
 const maxKeptBuffer = 256 << 10
 
-// read takes answers until the connection ends. Memory for an answer grows with the bytes that come, not with what its size claims.
+// read takes answers until the connection ends.
 func (c *conn) read() {
 	for {
-		frame, err := readFrame(c.nc, c.o.AnswerBytes)
-		if err == nil {
-			err = c.deliver(frame)
-		}
+		err := c.readOne()
 		if err != nil {
 			if c.end(fmt.Errorf("%w: %w", ErrBroken, err)) && c.o.Lost != nil {
 				c.o.Lost(c.addr)
@@ -254,17 +270,36 @@ func (c *conn) read() {
 
 var errOutOfStep = errors.New("answer to a request that was not sent")
 
-func (c *conn) deliver(frame []byte) error {
+func (c *conn) readOne() error {
+	size, err := readSize(c.in, c.o.AnswerBytes)
+	if err != nil {
+		return err
+	}
+	// The request stays in the list until its answer is here: if the connection ends first, it fails with the others.
 	c.mu.Lock()
 	if len(c.mu.waiting) == 0 {
 		c.mu.Unlock()
 		return errOutOfStep
 	}
 	p := c.mu.waiting[0]
+	c.mu.Unlock()
+	frame, err := readBody(c.in, size, p.lent)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	if len(c.mu.waiting) == 0 || c.mu.waiting[0] != p {
+		c.mu.Unlock()
+		return errOutOfStep // ended meanwhile
+	}
 	c.mu.waiting[0] = nil
 	c.mu.waiting = c.mu.waiting[1:]
 	c.mu.Unlock()
-	d := wire.NewDecoder(frame, c.o.Limits)
+	return p.deliver(frame, c.o.Limits)
+}
+
+func (p *pending) deliver(frame []byte, limits wire.Limits) error {
+	d := wire.NewDecoder(frame, limits)
 	id, err := wire.DecodeResponseHeader(d, p.key, p.version)
 	if err == nil && id != p.id {
 		err = errOutOfStep
@@ -273,7 +308,7 @@ func (c *conn) deliver(frame []byte) error {
 		p.done <- answer{err: fmt.Errorf("%w: %w", ErrBroken, err)}
 		return err
 	}
-	p.done <- answer{body: d.Rest()}
+	p.done <- answer{frame: frame, body: d.Rest()}
 	return nil
 }
 

@@ -13,7 +13,7 @@ import (
 )
 
 // Caller sends one request to a broker and decodes its answer; client.Peer.Call behind a look into the metadata for the address. Byte
-// fields of resp belong to the caller.
+// fields of resp belong to the caller until its next call with the same resp.
 type Caller func(ctx context.Context, to model.BrokerID, req wire.Request, version int16, resp wire.Response) error
 
 // Options is what node plugs in.

@@ -35,6 +35,7 @@ type loop struct {
 
 	session session
 	want    []wanted
+	answer  answer
 	synced  syncs
 }
 
@@ -212,8 +213,8 @@ func (l *loop) round(wait time.Duration) error {
 	ctx, cancel := context.WithTimeout(l.f.ctx, wait+callSlack)
 	defer cancel()
 	urged := l.begin(cancel)
-	var r wire.FetchResponse
-	err := l.f.o.Call(ctx, l.leader, l.session.request(&l.f.o, l.want, wait), fetchVersion, &r)
+	r := &l.answer
+	err := l.f.o.Call(ctx, l.leader, l.session.request(&l.f.o, l.want, wait), fetchVersion, r)
 	if l.end(); err != nil {
 		if urged(ctx) {
 			return errUrged
@@ -223,7 +224,7 @@ func (l *loop) round(wait time.Duration) error {
 	if r.ErrorCode != model.None {
 		return r.ErrorCode
 	}
-	l.session.answered(&r)
+	l.session.answered(&r.FetchResponse)
 	for i := range r.Responses {
 		t := &r.Responses[i]
 		for j := range t.Partitions {

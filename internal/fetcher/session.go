@@ -103,3 +103,33 @@ func (s *session) answered(r *wire.FetchResponse) {
 		s.epoch = 1 // after the largest epoch comes the first
 	}
 }
+
+// answer is what fetches of one loop bring, one after the other, in memory that is used again.
+type answer struct {
+	wire.FetchResponse
+	frame []byte
+	small int // answers in a row that needed little of it
+}
+
+const (
+	// frameKept is memory that is never too much to keep for the next answer.
+	frameKept = 256 << 10
+	// smallAnswers in a row are the end of a rush.
+	smallAnswers = 64
+)
+
+// Lend implements client.Lender. A fetch that fails does not give the memory back: its answer may still come.
+func (a *answer) Lend() (frame []byte) {
+	frame, a.frame = a.frame, nil
+	return frame
+}
+
+// Return implements client.Lender.
+func (a *answer) Return(frame []byte) {
+	a.frame = frame
+	if cap(frame) <= frameKept || len(frame) > cap(frame)/4 {
+		a.small = 0
+	} else if a.small++; a.small == smallAnswers {
+		a.frame, a.small = nil, 0
+	}
+}
