@@ -43,6 +43,8 @@ func (l *rigLog) Image() *metadata.Image { return l.r.image.Load() }
 
 func (l *rigLog) Watch(lead func(int32), _ func()) { lead(1) }
 
+func (l *rigLog) Follows(model.UUID) (answers, caught bool) { return true, true }
+
 // adminRig is a rig with a controller, behind a server of its own: options must not change once requests may come.
 func adminRig(t *testing.T, change ...func(*Options)) *rig {
 	t.Helper()

@@ -67,6 +67,8 @@ func table() []entry {
 		{Key: wire.KeyUnregisterBroker, Min: 0, Max: 0, Serial: one(unregisterBroker), Controller: true},
 		{Key: wire.KeyListConfigResources, Min: 0, Max: 1, Serial: one(listConfigResources)},
 		{Key: wire.KeyDescribeTopicPartitions, Min: 0, Max: 0, Serial: one(describeTopicPartitions)},
+		{Key: wire.KeyAddRaftVoter, Min: 0, Max: 1, Serial: one(addRaftVoter), Controller: true},
+		{Key: wire.KeyRemoveRaftVoter, Min: 0, Max: 0, Serial: one(removeRaftVoter), Controller: true},
 	}
 }
 

@@ -24,6 +24,9 @@ type Log interface {
 	// Watch tells who leads the log: lead is called when this node does, with its term and after everything before that term was
 	// published; resign when it no longer does. They alternate; lead comes at once if this node leads already. Neither may block.
 	Watch(lead func(term int32), resign func())
+	// Follows says of a member of the quorum, by its directory, whether it was heard of lately and has all that is committed. Only the
+	// leader knows.
+	Follows(directory model.UUID) (answers, caught bool)
 }
 
 // Options is what node plugs in.

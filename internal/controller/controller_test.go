@@ -94,6 +94,9 @@ func (l *fakeLog) Image() *metadata.Image {
 
 func (l *fakeLog) Watch(lead func(int32), resign func()) { l.lead, l.resign = lead, resign }
 
+// Follows finds every member well.
+func (l *fakeLog) Follows(model.UUID) (answers, caught bool) { return true, true }
+
 func startController(t *testing.T, l *fakeLog, c clock.Clock) *Controller {
 	t.Helper()
 	static, _, err := config.Load(config.LoadOptions{})

@@ -26,7 +26,7 @@ func (c *Controller) Join(ctx context.Context, j Join) (model.BrokerID, error) {
 		err error
 	}
 	got, err := run(ctx, c, func(img *metadata.Image) ([]metadata.Record, reply) {
-		records, id, out := admit(img, &j)
+		records, id, out := admit(img, &j, c.o.Log.Follows)
 		if !out.OK() {
 			return nil, reply{err: out}
 		}
@@ -38,8 +38,9 @@ func (c *Controller) Join(ctx context.Context, j Join) (model.BrokerID, error) {
 	return got.id, err
 }
 
-// admit decides a Join.
-func admit(img *metadata.Image, j *Join) ([]metadata.Record, model.BrokerID, Outcome) {
+// admit decides a Join. A node that comes with the id and to the address of a member that is silent, but with another directory, has lost its
+// disk: its old self leaves, and it begins again as a learner that holds nothing (M6). Its broker's replicas are filled again by their leaders.
+func admit(img *metadata.Image, j *Join, f follows) ([]metadata.Record, model.BrokerID, Outcome) {
 	next := model.BrokerID(1)
 	for _, b := range img.Brokers() {
 		next = max(next, b.ID+1)
@@ -52,7 +53,16 @@ func admit(img *metadata.Image, j *Join) ([]metadata.Record, model.BrokerID, Out
 		case v.DirectoryID == j.DirectoryID && slices.Equal(v.Endpoints, j.Endpoints):
 			return nil, v.NodeID, Outcome{}
 		case v.DirectoryID == j.DirectoryID:
-			return []metadata.Record{voterRecord(v.NodeID, v.DirectoryID, v.Learner, j.Endpoints)}, v.NodeID, Outcome{}
+			rec := voterRecord(v.NodeID, v.DirectoryID, v.Learner, j.Endpoints)
+			rec.Held = v.Held
+			return []metadata.Record{rec}, v.NodeID, Outcome{}
+		case v.NodeID == j.ID && SamePlace(v, &metadata.Voter{Endpoints: j.Endpoints}) && wellWithout(img, v, f):
+			return []metadata.Record{
+				&metadata.RemoveVoter{NodeID: int32(v.NodeID), DirectoryID: v.DirectoryID}, voterRecord(j.ID, j.DirectoryID, true, j.Endpoints),
+			}, j.ID, Outcome{}
+		case v.NodeID == j.ID && SamePlace(v, &metadata.Voter{Endpoints: j.Endpoints}) && !wellWithout(img, v, f):
+			return nil, 0, failure(model.RequestTimedOut, "Node id %d is that of a member at this address with another directory, %s: if it lost its disk it is replaced as soon "+
+				"as its old self is silent and the metadata quorum can do without it", j.ID, v.DirectoryID)
 		case v.NodeID == j.ID:
 			return nil, 0, failure(model.DuplicateBrokerRegistration, "Node id %d is in use by another node (directory %s). Give this one another id, or none; "+
 				"if it takes the place of one that lost its disk, unregister broker %d first", j.ID, v.DirectoryID, j.ID)
@@ -62,11 +72,33 @@ func admit(img *metadata.Image, j *Join) ([]metadata.Record, model.BrokerID, Out
 	if id == model.NoBroker {
 		id = next
 	}
-	if img.Broker(id) != nil {
+	// A broker with this directory is the node itself: its vote was taken away while it was down.
+	if b := img.Broker(id); b != nil && !slices.Contains(b.Dirs, j.DirectoryID) {
 		return nil, 0, failure(model.DuplicateBrokerRegistration, "Broker id %d is registered. Give this node another id, or none; if that broker "+
 			"is gone for good, unregister it first", id)
 	}
-	return []metadata.Record{voterRecord(id, j.DirectoryID, true, j.Endpoints)}, id, Outcome{}
+	return append(leftovers(img, j, f), voterRecord(id, j.DirectoryID, true, j.Endpoints)), id, Outcome{}
+}
+
+// leftovers are silent learners at the address of the one that joins: itself, before it lost its disk.
+func leftovers(img *metadata.Image, j *Join, f follows) []metadata.Record {
+	var records []metadata.Record
+	for _, v := range img.Voters() {
+		if answers, _ := f(v.DirectoryID); v.Learner && !answers && SamePlace(v, &metadata.Voter{Endpoints: j.Endpoints}) {
+			records = append(records, &metadata.RemoveVoter{NodeID: int32(v.NodeID), DirectoryID: v.DirectoryID})
+		}
+	}
+	return records
+}
+
+// wellWithout reports that a member is silent, and that the quorum can do without it.
+func wellWithout(img *metadata.Image, v *metadata.Voter, f follows) bool {
+	answers, _ := f(v.DirectoryID)
+	out := Outcome{}
+	if !v.Learner {
+		out = mayLeave(img, v, f)
+	}
+	return !answers && out.OK()
 }
 
 func voterRecord(id model.BrokerID, dir model.UUID, learner bool, endpoints []metadata.Endpoint) *metadata.VoterRecord {
@@ -83,7 +115,7 @@ func (c *Controller) PromoteLearners(ctx context.Context, directories []model.UU
 	_, err := run(ctx, c, func(img *metadata.Image) ([]metadata.Record, struct{}) {
 		var records []metadata.Record
 		for _, v := range img.Voters() {
-			if v.Learner && slices.Contains(directories, v.DirectoryID) {
+			if v.Learner && !v.Held && slices.Contains(directories, v.DirectoryID) {
 				records = append(records, voterRecord(v.NodeID, v.DirectoryID, false, v.Endpoints))
 			}
 		}
@@ -92,19 +124,17 @@ func (c *Controller) PromoteLearners(ctx context.Context, directories []model.UU
 	return err
 }
 
-// removeMember takes a node out of the metadata quorum. The last voter stays: nobody could decide anything after it.
-func removeMember(img *metadata.Image, id model.BrokerID) ([]metadata.Record, Outcome) {
+// removeMember takes a node out of the metadata quorum, if enough voters that live stay behind to decide anything.
+func removeMember(img *metadata.Image, id model.BrokerID, f follows) ([]metadata.Record, Outcome) {
 	var records []metadata.Record
-	others := false
 	for _, v := range img.Voters() {
-		if v.NodeID == id {
-			records = append(records, &metadata.RemoveVoter{NodeID: int32(id), DirectoryID: v.DirectoryID})
-		} else if !v.Learner {
-			others = true
+		if v.NodeID != id {
+			continue
 		}
-	}
-	if len(records) > 0 && !others {
-		return nil, failure(model.InvalidRequest, "Node %d is the only controller", id)
+		if out := mayLeave(img, v, f); !v.Learner && !out.OK() {
+			return nil, Outcome{model.InvalidRequest, out.Message}
+		}
+		records = append(records, &metadata.RemoveVoter{NodeID: int32(id), DirectoryID: v.DirectoryID})
 	}
 	return records, Outcome{}
 }

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -9,13 +10,26 @@ import (
 	"github.com/klamm/klamm/internal/model"
 )
 
+func nodeAt(id uint16) []metadata.Endpoint {
+	return []metadata.Endpoint{{Name: "NODE", Host: "h", Port: id}}
+}
+
+// silent is a quorum in which all but some members are well.
+func silent(ids ...byte) follows {
+	return func(d model.UUID) (answers, caught bool) {
+		well := !slices.Contains(ids, d[0])
+		return well, well
+	}
+}
+
 // members is an image with two voters, a learner, and a broker that is no member.
 func members(t *testing.T) *metadata.Image {
 	t.Helper()
 	img, _, err := metadata.Empty("c").Apply(1, metadata.BootstrapRecords(
-		voterRecord(1, model.UUID{1}, false, nil), voterRecord(2, model.UUID{2}, false, nil), voterRecord(3, model.UUID{3}, true, nil)))
+
+		voterRecord(1, model.UUID{1}, false, nodeAt(1)), voterRecord(2, model.UUID{2}, false, nodeAt(2)), voterRecord(3, model.UUID{3}, true, nodeAt(3))))
 	if err == nil {
-		img, _, err = img.Apply(2, []metadata.Record{(&metadata.Broker{ID: 8, Epoch: 1}).Record(), (&metadata.Broker{ID: 2, Epoch: 2}).Record()})
+		img, _, err = img.Apply(2, []metadata.Record{(&metadata.Broker{ID: 8, Epoch: 1, Dirs: []model.UUID{{8}}}).Record(), (&metadata.Broker{ID: 2, Epoch: 2}).Record()})
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -26,7 +40,7 @@ func members(t *testing.T) *metadata.Image {
 // TestM6JoinGivesAPlaceToADirectory: a node that lost its disk is somebody else, whatever it calls itself.
 func TestM6JoinGivesAPlaceToADirectory(t *testing.T) {
 	img := members(t)
-	moved := []metadata.Endpoint{{Name: "NODE", Host: "h", Port: 1}}
+	moved := nodeAt(7)
 	for _, c := range []struct {
 		name string
 		Join
@@ -34,21 +48,27 @@ func TestM6JoinGivesAPlaceToADirectory(t *testing.T) {
 		learner bool
 		records int
 		code    model.ErrorCode
+		silent  byte
 	}{
-		{"new", Join{DirectoryID: model.UUID{9}, ID: -1}, 9, true, 1, 0},
-		{"new with an id", Join{DirectoryID: model.UUID{9}, ID: 5}, 5, true, 1, 0},
-		{"again", Join{DirectoryID: model.UUID{3}, ID: -1}, 3, true, 0, 0},
-		{"voter that moved", Join{DirectoryID: model.UUID{2}, ID: 2, Endpoints: moved}, 2, false, 1, 0},
-		{"wiped voter", Join{DirectoryID: model.UUID{9}, ID: 2}, 0, false, 0, model.DuplicateBrokerRegistration},
-		{"id of a broker", Join{DirectoryID: model.UUID{9}, ID: 8}, 0, false, 0, model.DuplicateBrokerRegistration},
-		{"directory of another", Join{DirectoryID: model.UUID{3}, ID: 4}, 0, false, 0, model.InconsistentVoterSet},
+		{"new", Join{DirectoryID: model.UUID{9}, ID: -1}, 9, true, 1, 0, 0},
+		{"new with an id", Join{DirectoryID: model.UUID{9}, ID: 5}, 5, true, 1, 0, 0},
+		{"again", Join{DirectoryID: model.UUID{3}, ID: -1, Endpoints: nodeAt(3)}, 3, true, 0, 0, 0},
+		{"voter that moved", Join{DirectoryID: model.UUID{2}, ID: 2, Endpoints: moved}, 2, false, 1, 0, 0},
+		{"id of a voter that was heard of just now", Join{DirectoryID: model.UUID{9}, ID: 2, Endpoints: nodeAt(2)}, 0, false, 0, model.RequestTimedOut, 0},
+		{"id of a silent voter, elsewhere", Join{DirectoryID: model.UUID{9}, ID: 2, Endpoints: moved}, 0, false, 0, model.DuplicateBrokerRegistration, 2},
+		{"wiped voter with its id", Join{DirectoryID: model.UUID{9}, ID: 2, Endpoints: nodeAt(2)}, 2, true, 2, 0, 2},
+		{"wiped voter without an id", Join{DirectoryID: model.UUID{9}, ID: -1, Endpoints: nodeAt(2)}, 9, true, 1, 0, 2},
+		{"wiped learner", Join{DirectoryID: model.UUID{9}, ID: -1, Endpoints: nodeAt(3)}, 9, true, 2, 0, 3},
+		{"id of a broker", Join{DirectoryID: model.UUID{9}, ID: 8}, 0, false, 0, model.DuplicateBrokerRegistration, 0},
+		{"broker that lost its vote", Join{DirectoryID: model.UUID{8}, ID: 8}, 8, true, 1, 0, 0},
+		{"directory of another", Join{DirectoryID: model.UUID{3}, ID: 4}, 0, false, 0, model.InconsistentVoterSet, 0},
 	} {
-		records, id, out := admit(img, &c.Join)
+		records, id, out := admit(img, &c.Join, silent(c.silent))
 		if id != c.id || len(records) != c.records || out.Code != c.code {
 			t.Errorf("%s: id %d, %d records, %v", c.name, id, len(records), out)
 			continue
 		}
-		if c.records > 0 && records[0].(*metadata.VoterRecord).Learner != c.learner {
+		if c.records > 0 && records[len(records)-1].(*metadata.VoterRecord).Learner != c.learner {
 			t.Errorf("%s: learner is %t", c.name, !c.learner)
 		}
 	}
@@ -56,7 +76,7 @@ func TestM6JoinGivesAPlaceToADirectory(t *testing.T) {
 
 func TestUnregisteringTakesANodeOutOfTheQuorum(t *testing.T) {
 	img := members(t)
-	records, out := unregisterBroker(&electorate{img: img, settled: map[model.BrokerID]bool{}}, 2)
+	records, out := unregisterBroker(&electorate{img: img, settled: map[model.BrokerID]bool{}}, 2, silent())
 	next, _, err := img.Apply(3, records)
 	if !out.OK() || err != nil || len(next.Voters()) != 2 || next.Broker(2) != nil {
 		t.Errorf("%v %v: %d members", out, err, len(next.Voters()))
@@ -64,7 +84,7 @@ func TestUnregisteringTakesANodeOutOfTheQuorum(t *testing.T) {
 	if next, _, err = next.Apply(4, []metadata.Record{(&metadata.Broker{ID: 1, Epoch: 4}).Record()}); err != nil {
 		t.Fatal(err)
 	}
-	if _, out := unregisterBroker(&electorate{img: next, settled: map[model.BrokerID]bool{}}, 1); out.Code != model.InvalidRequest {
+	if _, out := unregisterBroker(&electorate{img: next, settled: map[model.BrokerID]bool{}}, 1, silent()); out.Code != model.InvalidRequest {
 		t.Errorf("the last voter: %v", out)
 	}
 }

@@ -355,7 +355,7 @@ func (s *script) brokerCommand(out *strings.Builder, w words) {
 		fmt.Fprintf(out, "broker %d: fenced=%v caughtUp=%v mayStop=%v\n", id, r.Fenced, r.CaughtUp, r.MayStopNow)
 		s.apply(out, records)
 	case "unregister":
-		records, o := unregisterBroker(s.electorate(), id)
+		records, o := unregisterBroker(s.electorate(), id, silent())
 		say(out, "broker "+w.at(1), o)
 		s.apply(out, records)
 	default:

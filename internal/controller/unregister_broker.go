@@ -10,13 +10,13 @@ import (
 // UnregisterBroker forgets a broker, so that its id is free (KIP-500), and takes it out of the metadata quorum. Its replicas stay assigned to it until they are reassigned.
 func (c *Controller) UnregisterBroker(ctx context.Context, id model.BrokerID) (Outcome, error) {
 	return run(ctx, c, func(img *metadata.Image) ([]metadata.Record, Outcome) {
-		return unregisterBroker(c.electorate(img), id)
+		return unregisterBroker(c.electorate(img), id, c.o.Log.Follows)
 	})
 }
 
-func unregisterBroker(e *electorate, id model.BrokerID) ([]metadata.Record, Outcome) {
+func unregisterBroker(e *electorate, id model.BrokerID, f follows) ([]metadata.Record, Outcome) {
 	b := e.img.Broker(id)
-	members, out := removeMember(e.img, id)
+	members, out := removeMember(e.img, id, f)
 	switch {
 	case b == nil && len(members) == 0:
 		return nil, failure(model.BrokerIDNotRegistered, "Broker ID %d is not currently registered", id)

@@ -96,6 +96,7 @@ type Voter struct {
 	NodeID      model.BrokerID
 	DirectoryID model.UUID
 	Learner     bool // follows, but has no vote
+	Held        bool // an administrator took its vote away: only one gives it back
 	Endpoints   []Endpoint
 }
 

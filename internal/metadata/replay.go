@@ -198,7 +198,7 @@ func (r *Replay) producerIDs(rec *ProducerIDs) error {
 }
 
 func (r *Replay) voter(rec *VoterRecord) {
-	v := &Voter{NodeID: model.BrokerID(rec.NodeID), DirectoryID: rec.DirectoryID, Learner: rec.Learner}
+	v := &Voter{NodeID: model.BrokerID(rec.NodeID), DirectoryID: rec.DirectoryID, Learner: rec.Learner, Held: rec.Held}
 	for i := range rec.Endpoints {
 		e := &rec.Endpoints[i]
 		v.Endpoints = append(v.Endpoints, Endpoint{Name: e.Name, Host: e.Host, Port: e.Port})

@@ -38,7 +38,7 @@ func (img *Image) yieldCluster(yield func(Record) bool) bool {
 		}
 	}
 	for _, v := range img.voters {
-		rec := &VoterRecord{NodeID: int32(v.NodeID), DirectoryID: v.DirectoryID, Learner: v.Learner}
+		rec := &VoterRecord{NodeID: int32(v.NodeID), DirectoryID: v.DirectoryID, Learner: v.Learner, Held: v.Held}
 		for _, e := range v.Endpoints {
 			rec.Endpoints = append(rec.Endpoints, VoterEndpoint{Name: e.Name, Host: e.Host, Port: e.Port})
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/klamm/klamm/internal/api"
@@ -250,9 +249,13 @@ func (n *Node) askForPlace() {
 		var resp wire.JoinResponse
 		err := n.caller(n.links.calls)(ctx, m.NodeID, q, 0, &resp)
 		cancel()
-		if err == nil && resp.ErrorCode == model.None {
+		if err == nil {
+			err = remoteError(resp.ErrorCode, resp.ErrorMessage)
+		}
+		if err == nil {
 			return
 		}
+		n.log.Debug("no place in the quorum", "asked", m.NodeID, "err", err)
 	}
 }
 
@@ -405,72 +408,4 @@ func (n *Node) join(ctx context.Context) error {
 	}
 	resp := nodePort{n}.Join(ctx, n.placeRequest())
 	return remoteError(resp.ErrorCode, resp.ErrorMessage)
-}
-
-// tendEvery is how often the leader looks whether a learner has caught up.
-const tendEvery = 100 * time.Millisecond
-
-// tendQuorum lets the voters grow to klamm.controllers while this node leads.
-func (n *Node) tendQuorum() {
-	for {
-		select {
-		case <-n.links.tend:
-		case <-n.links.ctx.Done():
-			return
-		}
-		for n.quorum.Leads() && n.growing() {
-			if ready := n.promotable(); len(ready) > 0 {
-				ctx, cancel := context.WithTimeout(n.links.ctx, callTime)
-				if err := n.controller.PromoteLearners(ctx, ready); err != nil && !retriable(err) {
-					n.log.Warn("metadata quorum cannot grow", "err", err)
-				}
-				cancel()
-			}
-			if !n.sleep(n.links.ctx, tendEvery) {
-				return
-			}
-		}
-	}
-}
-
-func (n *Node) growing() bool {
-	st := n.quorum.Status()
-	return len(st.Learners) >= n.wanted(len(st.Voters)) && n.wanted(len(st.Voters)) > 0
-}
-
-// wanted is how many voters have to come at once, so that their number is odd: two can do nothing that one could not, and each of them
-// would stop the other.
-func (n *Node) wanted(voters int) int {
-	switch target := n.static.Int("klamm.controllers"); {
-	case voters%2 == 0 && voters < target:
-		return 1
-	case voters+2 <= target:
-		return 2
-	}
-	return 0
-}
-
-// promotable are the learners that shall become voters now: the first by node id that have everything, if there are enough of them.
-func (n *Node) promotable() []model.UUID {
-	st := n.quorum.Status()
-	now := n.clock.Now()
-	var ready []model.UUID
-	slices.SortFunc(st.Learners, func(a, b quorum.Replica) int { return int(a.NodeID - b.NodeID) })
-	for i := range st.Learners {
-		if l := &st.Learners[i]; l.End >= st.Commit && now.Sub(l.LastFetch) < time.Second {
-			ready = append(ready, l.DirectoryID)
-		}
-	}
-	want := n.wanted(len(st.Voters))
-	if len(ready) < want {
-		return nil
-	}
-	return ready[:want]
-}
-
-func (n *Node) tendSoon() {
-	select {
-	case n.links.tend <- struct{}{}:
-	default:
-	}
 }

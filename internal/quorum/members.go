@@ -17,12 +17,13 @@ type Member struct {
 	DirectoryID model.UUID
 	Endpoints   []metadata.Endpoint
 	Learner     bool
+	Held        bool // a learner that shall stay one until an administrator says otherwise
 }
 
 func (m *Member) raftID() uint64 { return Identity{DirectoryID: m.DirectoryID}.voterID() }
 
 func (m *Member) record() *metadata.VoterRecord {
-	rec := &metadata.VoterRecord{NodeID: int32(m.NodeID), DirectoryID: m.DirectoryID, Learner: m.Learner}
+	rec := &metadata.VoterRecord{NodeID: int32(m.NodeID), DirectoryID: m.DirectoryID, Learner: m.Learner, Held: m.Held}
 	for _, e := range m.Endpoints {
 		rec.Endpoints = append(rec.Endpoints, metadata.VoterEndpoint{Name: e.Name, Host: e.Host, Port: e.Port})
 	}
@@ -33,6 +34,9 @@ func (m *Member) record() *metadata.VoterRecord {
 type peers struct {
 	// members follow the raft configuration: a node can be reached as soon as raft talks to it, before the image with its record is published.
 	members map[uint64]Member
+	// settled are the members when raft was in no joint configuration last: until it has left that, the voters from before count too, and those
+	// that are new alone do not make a quorum.
+	settled map[uint64]Member
 	// strangers are who talked to this node without being in its configuration: those that a new member hears of first.
 	strangers map[uint64]model.BrokerID
 	heard     map[uint64]time.Time // of the last message
@@ -42,7 +46,8 @@ type peers struct {
 }
 
 func newPeers(voters []*metadata.Voter) peers {
-	return peers{members: membersOf(voters), strangers: map[uint64]model.BrokerID{}, heard: map[uint64]time.Time{}, caught: map[uint64]time.Time{}, snapshots: map[uint64]int{}}
+	members := membersOf(voters)
+	return peers{members: members, settled: members, strangers: map[uint64]model.BrokerID{}, heard: map[uint64]time.Time{}, caught: map[uint64]time.Time{}, snapshots: map[uint64]int{}}
 }
 
 // node is the node id of a member, or of somebody who said to be one.
@@ -57,7 +62,7 @@ func (p *peers) node(id uint64) (model.BrokerID, bool) {
 func membersOf(voters []*metadata.Voter) map[uint64]Member {
 	members := map[uint64]Member{}
 	for _, v := range voters {
-		m := Member{NodeID: v.NodeID, DirectoryID: v.DirectoryID, Endpoints: v.Endpoints, Learner: v.Learner}
+		m := Member{NodeID: v.NodeID, DirectoryID: v.DirectoryID, Endpoints: v.Endpoints, Learner: v.Learner, Held: v.Held}
 		members[m.raftID()] = m
 	}
 	return members
@@ -69,7 +74,7 @@ func (p *peers) replay(records []metadata.Record) {
 	for _, r := range records {
 		switch rec := r.(type) {
 		case *metadata.VoterRecord:
-			m := Member{NodeID: model.BrokerID(rec.NodeID), DirectoryID: rec.DirectoryID, Learner: rec.Learner}
+			m := Member{NodeID: model.BrokerID(rec.NodeID), DirectoryID: rec.DirectoryID, Learner: rec.Learner, Held: rec.Held}
 			for _, e := range rec.Endpoints {
 				m.Endpoints = append(m.Endpoints, metadata.Endpoint{Name: e.Name, Host: e.Host, Port: e.Port})
 			}

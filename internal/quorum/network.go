@@ -164,6 +164,7 @@ func (d *driver) installed(s *pb.Snapshot) error {
 	img, _ := replay.Done()
 	d.conf, d.applied = h.Conf, h.Index
 	d.peers.members = membersOf(img.Voters())
+	d.peers.settled = d.peers.members
 	d.wind()
 	d.q.keep.installed(h.Index, int64(len(s.GetData())))
 	d.q.apply.push(event{snapshot: img, head: h})
@@ -181,6 +182,9 @@ func (d *driver) reconfigure(cc *pb.ConfChangeV2) error {
 		d.peers.replay(records)
 	}
 	d.conf = d.raft.ApplyConfChange(cc)
+	if len(d.conf.GetVotersOutgoing()) == 0 {
+		d.peers.settled = d.peers.members
+	}
 	d.wind()
 	// The next snapshot shall name the new member, and it will soon be needed.
 	if d.leading {
@@ -207,6 +211,11 @@ func (d *driver) unreachable(node model.BrokerID) {
 // the other, so that they do not split the votes.
 func (d *driver) lost(node model.BrokerID) {
 	d.unreachable(node)
+	for id, m := range d.peers.members {
+		if m.NodeID == node {
+			delete(d.peers.heard, id)
+		}
+	}
 	leader := d.leader
 	if d.leading || d.peers.members[leader].NodeID != node || leader == raft.None {
 		return
@@ -267,7 +276,7 @@ func (d *driver) publishStatus() {
 	st := d.raft.BasicStatus()
 	last, _ := d.store.mem.LastIndex() // it is in memory and cannot fail
 	s := &raftStatus{
-		lead: st.Lead, term: int32(st.HardState.GetTerm()), members: d.peers.members,
+		lead: st.Lead, term: int32(st.HardState.GetTerm()), members: d.peers.members, settled: d.peers.settled,
 		commit: offsetOf(st.HardState.GetCommit()) + 1, end: offsetOf(last) + 1,
 	}
 	if d.leading && !d.alone() {

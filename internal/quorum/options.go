@@ -115,6 +115,7 @@ type Replica struct {
 	NodeID      model.BrokerID
 	DirectoryID model.UUID
 	Endpoints   []metadata.Endpoint
+	Held        bool         // a learner that shall stay one
 	End         model.Offset // behind the last entry it is known to have
 	LastFetch   time.Time    // zero when not known
 	LastCaught  time.Time

@@ -72,16 +72,19 @@ func (q *Quorum) Leader() model.BrokerID {
 func (q *Quorum) Leads() bool { return q.status.Load().lead == q.o.Identity.voterID() }
 
 // Members are the voters and learners by node id, as raft has them: a little ahead of the image.
-func (q *Quorum) Members() []Member {
-	return slices.SortedFunc(maps.Values(q.status.Load().members), func(a, b Member) int { return cmp.Compare(a.NodeID, b.NodeID) })
+func (q *Quorum) Members() []Member { return byNode(q.status.Load().members) }
+
+func byNode(members map[uint64]Member) []Member {
+	return slices.SortedFunc(maps.Values(members), func(a, b Member) int { return cmp.Compare(a.NodeID, b.NodeID) })
 }
 
-// Status describes the quorum as this node sees it. Only the leader knows how far the others are.
+// Status describes the quorum as this node sees it. Only the leader knows how far the others are. A change of several members shows when it is
+// complete: when those that left are not needed any more.
 func (q *Quorum) Status() Status {
 	st := q.status.Load()
 	s := Status{Leader: q.Leader(), Term: st.term, Commit: st.commit, End: st.end}
-	for _, m := range q.Members() {
-		r := Replica{NodeID: m.NodeID, DirectoryID: m.DirectoryID, Endpoints: m.Endpoints, End: model.NoOffset}
+	for _, m := range byNode(st.settled) {
+		r := Replica{NodeID: m.NodeID, DirectoryID: m.DirectoryID, Endpoints: m.Endpoints, Held: m.Held, End: model.NoOffset}
 		if p, ok := st.progress[m.raftID()]; ok {
 			r.End, r.LastFetch, r.LastCaught = p.end, p.heard, p.caught
 		}
@@ -97,12 +100,28 @@ func (q *Quorum) Status() Status {
 	return s
 }
 
+// Follows says of a member, while this node leads, whether it was heard of within the time of an election, and whether it has all that is
+// committed. Nobody else knows, and says no.
+func (q *Quorum) Follows(directory model.UUID) (answers, caught bool) {
+	st := q.status.Load()
+	if st.lead != q.o.Identity.voterID() {
+		return false, false
+	}
+	if directory == q.o.Identity.DirectoryID {
+		return true, true
+	}
+	p, ok := st.progress[Identity{DirectoryID: directory}.voterID()]
+	answers = ok && q.o.Clock.Now().Sub(p.heard) < electionTicks*q.o.ElectionTick
+	return answers, answers && p.end >= st.commit
+}
+
 // raftStatus is what the driver shows of raft.
 type raftStatus struct {
 	lead        uint64
 	term        int32
 	commit, end model.Offset
-	members     map[uint64]Member   // not changed any more
+	members     map[uint64]Member // not changed any more
+	settled     map[uint64]Member
 	progress    map[uint64]progress // on the leader
 }
 

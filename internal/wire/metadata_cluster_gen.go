@@ -51,7 +51,9 @@ type VoterRecord struct {
 	NodeID      int32      // v0+
 	DirectoryID model.UUID // v0+
 	// Learner: follows the log, has no vote yet
-	Learner   bool                  // v0+
+	Learner bool // v0+
+	// Held: an administrator took its vote away: it gets one by his word alone
+	Held      bool                  // v0+, tag 0
 	Endpoints []VoterRecordEndpoint // v0+
 	// UnknownTags are tagged fields of a newer protocol, passed on unread.
 	UnknownTags *Tags
@@ -80,7 +82,18 @@ func (m *VoterRecord) append(dst []byte, v int16) []byte {
 	for i := range m.Endpoints {
 		dst = m.Endpoints[i].append(dst, v)
 	}
-	dst = appendUvarint(dst, uint32(m.UnknownTags.count()))
+	tags := m.UnknownTags.count()
+	if m.Held {
+		tags++
+	}
+	dst = appendUvarint(dst, uint32(tags))
+	dst = appendTags(dst, m.UnknownTags, 0, 0)
+	if m.Held {
+		var mark int
+		dst, mark = openTag(dst, 0)
+		dst = appendBool(dst, m.Held)
+		dst = closeTag(dst, mark)
+	}
 	dst = appendTags(dst, m.UnknownTags, 0, allTags)
 	return dst
 }
@@ -96,7 +109,19 @@ func (m *VoterRecord) decode(d *Decoder, v int16) {
 		}
 		m.Endpoints[i].decode(d, v)
 	}
-	m.UnknownTags = d.tags()
+	for range d.tagCount() {
+		tag, outer := d.openTag()
+		switch {
+		case tag == 0:
+			m.Held = d.bool()
+		default:
+			m.UnknownTags = d.unknown(m.UnknownTags, tag)
+		}
+		d.closeTag(outer)
+		if d.err != nil {
+			return
+		}
+	}
 }
 
 // VoterRecordEndpoint is held by VoterRecord.Endpoints.
