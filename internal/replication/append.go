@@ -67,7 +67,7 @@ func (p *Partition) Append(a *Append) (AppendResult, error) {
 		p.mu.Unlock()
 		return NoAppend(), err
 	}
-	info, err := p.log.AppendLeader(records, p.mu.epoch, commitlog.AppendOptions{Origin: a.Origin})
+	info, err := p.log().AppendLeader(records, p.mu.epoch, commitlog.AppendOptions{Origin: a.Origin})
 	if err != nil {
 		p.mu.Unlock()
 		return NoAppend(), err
@@ -88,7 +88,7 @@ func (p *Partition) Append(a *Append) (AppendResult, error) {
 	res.Sync = commit && a.CommitLater
 	p.unlockAndWake(moved || len(p.mu.followers) > 0)
 	if commit && !a.CommitLater {
-		p.log.Commit()
+		p.log().Commit()
 	}
 	return res, nil
 }

@@ -40,7 +40,7 @@ func (p *Partition) FetchPosition() (Position, error) {
 	if pos.Offset > pos.LogStart {
 		// Not the newest epoch of the history: one in which this node led and appended nothing says nothing about its records, and could
 		// not be cut away.
-		pos.LastEpoch = p.log.EpochAt(pos.Offset - 1)
+		pos.LastEpoch = p.log().EpochAt(pos.Offset - 1)
 	}
 	return pos, nil
 }
@@ -65,11 +65,11 @@ func (p *Partition) AppendAsFollower(r *Replicated) error {
 		p.mu.Unlock()
 		return err
 	}
-	moved := p.mu.replicated(p.log.End(), r.HW)
+	moved := p.mu.replicated(p.log().End(), r.HW)
 	start := min(r.LogStart, p.mu.hw)
 	p.unlockAndWake(moved)
-	if start > p.log.Start() {
-		return p.log.DeleteRecords(start)
+	if start > p.log().Start() {
+		return p.onLog(func(l *commitlog.Log) error { return l.DeleteRecords(start) })
 	}
 	return nil
 }
@@ -83,15 +83,15 @@ func (p *Partition) copyLocked(records []byte) error {
 		return err
 	}
 	for len(records) > 0 {
-		piece := wholeBatches(records, p.log.Config().Segment.Bytes)
+		piece := wholeBatches(records, p.log().Config().Segment.Bytes)
 		if len(piece) == 0 {
 			// What is left is a part of a batch, as fetches leave it. If there was nothing else, the log says so.
 			piece = records
 		}
-		if _, err := p.log.AppendFollower(piece); err != nil {
+		if _, err := p.log().AppendFollower(piece); err != nil {
 			return err
 		}
-		p.mu.end = p.log.End()
+		p.mu.end = p.log().End()
 		if records = records[len(piece):]; len(wholeBatches(records, len(records))) == 0 {
 			return nil
 		}
@@ -116,10 +116,10 @@ func wholeBatches(b []byte, limit int) []byte {
 // leader's log start there (KIP-107), and batches are copied whole.
 func (p *Partition) meetBatchLocked(records []byte) error {
 	_, h, _, err := batch.Next(records)
-	if err != nil || p.log.Start() != p.log.End() || h.BaseOffset >= p.log.End() || h.LastOffset() < p.log.End() {
+	if err != nil || p.log().Start() != p.log().End() || h.BaseOffset >= p.log().End() || h.LastOffset() < p.log().End() {
 		return nil // in order, or the log will say what is wrong
 	}
-	if err := p.log.TruncateFullyTo(h.BaseOffset); err != nil {
+	if err := p.log().TruncateFullyTo(h.BaseOffset); err != nil {
 		return err
 	}
 	p.mu.startedOver(h.BaseOffset)
@@ -134,19 +134,19 @@ func (p *Partition) Diverged(current, epoch model.LeaderEpoch, end model.Offset)
 	if err := p.followsLocked(current); err != nil {
 		return false, err
 	}
-	_, ourEnd := p.log.EndOffsetForEpoch(epoch)
-	cut := truncation(end, ourEnd, p.log.End())
-	if cut < p.log.Start() {
+	_, ourEnd := p.log().EndOffsetForEpoch(epoch)
+	cut := truncation(end, ourEnd, p.log().End())
+	if cut < p.log().Start() {
 		// Nothing here is in the leader's log. Where that begins is for the next fetch to find out.
-		err = p.log.TruncateFullyTo(cut)
+		err = p.log().TruncateFullyTo(cut)
 	} else {
-		err = p.log.TruncateTo(cut)
+		err = p.log().TruncateTo(cut)
 	}
 	if err != nil {
 		return false, err
 	}
-	p.mu.start = p.log.Start()
-	lost = p.mu.truncated(p.log.End(), p.log.DurableEnd())
+	p.mu.start = p.log().Start()
+	lost = p.mu.truncated(p.log().End(), p.log().DurableEnd())
 	p.hw.Store(int64(p.mu.hw))
 	return lost, nil
 }
@@ -173,17 +173,17 @@ func (p *Partition) StartOver(current model.LeaderEpoch, at model.Offset) error 
 	if err := p.followsLocked(current); err != nil {
 		return err
 	}
-	if empty := p.log.Start() == p.log.End(); at < 0 || !empty && at <= p.log.End() {
+	if empty := p.log().Start() == p.log().End(); at < 0 || !empty && at <= p.log().End() {
 		// There are records here that the leader has too, or should: the next fetch finds out by epochs where the logs part. Records are
 		// thrown away only when the leader has deleted them.
 		return &Error{p.tp, ErrUnknownLeaderEpoch}
 	}
-	if err := p.log.TruncateFullyTo(at); err != nil {
+	if err := p.log().TruncateFullyTo(at); err != nil {
 		return err
 	}
 	p.mu.startedOver(at)
 	p.hw.Store(int64(at))
-	p.log.SetHighWatermark(at)
+	p.log().SetHighWatermark(at)
 	return nil
 }
 
@@ -203,7 +203,7 @@ func (p *Partition) AwaitSynced(w Waiter, slot int) {
 	default:
 		p.mu.syncs = append(p.mu.syncs, ackWait{offset: p.mu.end, waiter: w, slot: slot})
 		p.mu.Unlock()
-		p.log.Commit()
+		p.log().Commit()
 	}
 }
 

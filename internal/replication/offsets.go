@@ -42,20 +42,27 @@ func (p *Partition) ListOffset(ts int64, kind Isolation, epoch model.LeaderEpoch
 	case Latest:
 		return FoundOffset{Offset: limit, Timestamp: -1, LeaderEpoch: v.epoch}, nil
 	case Earliest, EarliestLocal:
-		start := p.log.Start()
-		epoch := p.log.EpochAt(start)
-		if start >= p.log.End() { // no record there yet: the next one will be of this leader
+		start := p.log().Start()
+		epoch := p.log().EpochAt(start)
+		if start >= p.log().End() { // no record there yet: the next one will be of this leader
 			epoch = v.epoch
 		}
 		return FoundOffset{Offset: start, Timestamp: -1, LeaderEpoch: epoch}, nil
 	case LatestTiered, EarliestPendingUpload:
 		return notFound(), nil
 	case MaxTimestamp:
-		f, ok, err := p.log.MaxTimestamp(limit)
-		return found(f, ok), err
+		return p.find(func(l *commitlog.Log) (commitlog.Found, bool, error) { return l.MaxTimestamp(limit) })
 	}
-	f, ok, err := p.log.OffsetForTimestamp(ts, limit)
-	return found(f, ok), err
+	return p.find(func(l *commitlog.Log) (commitlog.Found, bool, error) { return l.OffsetForTimestamp(ts, limit) })
+}
+
+func (p *Partition) find(search func(*commitlog.Log) (commitlog.Found, bool, error)) (res FoundOffset, err error) {
+	err = p.onLog(func(l *commitlog.Log) error {
+		f, ok, err := search(l)
+		res = found(f, ok)
+		return err
+	})
+	return res, err
 }
 
 func found(f commitlog.Found, ok bool) FoundOffset {
@@ -78,16 +85,16 @@ func (p *Partition) EndOffsetForEpoch(asked, current model.LeaderEpoch) (model.L
 // endOffsetForEpoch adds to what the log knows by its records that this leader's epoch has begun at the log's end, where it has no record
 // yet: epochs before it, back to the last one with a record, have ended there.
 func (p *Partition) endOffsetForEpoch(v *view, asked model.LeaderEpoch) (model.LeaderEpoch, model.Offset) {
-	latest := p.log.LatestEpoch()
+	latest := p.log().LatestEpoch()
 	switch {
 	case asked == v.epoch:
-		return asked, p.log.End()
+		return asked, p.log().End()
 	case asked < 0 || asked > v.epoch || asked <= latest:
-		return p.log.EndOffsetForEpoch(asked)
+		return p.log().EndOffsetForEpoch(asked)
 	case latest == model.NoLeaderEpoch:
-		return asked, p.log.End()
+		return asked, p.log().End()
 	}
-	return latest, p.log.End()
+	return latest, p.log().End()
 }
 
 // DeleteRecords raises the log start offset to to, or to the high watermark when that is -1, and returns the new one. Offsets at or
@@ -103,15 +110,15 @@ func (p *Partition) DeleteRecords(to model.Offset) (model.Offset, error) {
 	if to < 0 || to > hw {
 		return model.NoOffset, &commitlog.Error{TP: p.tp, Offset: to, Err: commitlog.ErrOffsetOutOfRange}
 	}
-	if to > p.log.Start() {
-		if err := p.log.DeleteRecords(to); err != nil {
+	if to > p.log().Start() {
+		if err := p.onLog(func(l *commitlog.Log) error { return l.DeleteRecords(to) }); err != nil {
 			return model.NoOffset, err
 		}
 		p.mu.Lock()
 		p.refreshLocked()
 		p.unlockAndWake(false)
 	}
-	return p.log.Start(), nil
+	return p.log().Start(), nil
 }
 
 // Producers are the idempotent producers the log knows.
@@ -119,7 +126,12 @@ func (p *Partition) Producers() ([]commitlog.ProducerInfo, error) {
 	if _, err := p.leading(model.NoLeaderEpoch); err != nil {
 		return nil, err
 	}
-	return p.log.Producers()
+	var out []commitlog.ProducerInfo
+	err := p.onLog(func(l *commitlog.Log) (err error) {
+		out, err = l.Producers()
+		return err
+	})
+	return out, err
 }
 
 // leading checks that this node leads at the epoch the caller believes in.

@@ -47,7 +47,6 @@ type Options struct {
 type Partition struct {
 	tp    model.TopicPartition
 	id    model.TopicID
-	log   *commitlog.Log
 	clock clock.Clock
 	isr   ISRProposer
 	stats Stats
@@ -55,6 +54,9 @@ type Partition struct {
 
 	sending   *Throttle
 	throttled atomic.Pointer[Throttled]
+
+	// current is the log; it is exchanged under mu when it moves to another directory. See log and onLog.
+	current atomic.Pointer[commitlog.Log]
 
 	rules atomic.Pointer[batch.Rules]
 	// What readers need without a lock: who leads, how far they may read, and why nothing works any more.
@@ -100,7 +102,8 @@ type Stats struct {
 
 // New makes the replica that keeps its records in o.Log. It serves nothing before BecomeLeader or BecomeFollower.
 func New(o Options) *Partition {
-	p := &Partition{tp: o.TP, id: o.TopicID, log: o.Log, clock: o.Clock, isr: o.ISR, me: o.Me, sending: o.Sending}
+	p := &Partition{tp: o.TP, id: o.TopicID, clock: o.Clock, isr: o.ISR, me: o.Me, sending: o.Sending}
+	p.current.Store(o.Log)
 	p.mu.state = state{me: o.Me, leader: model.NoBroker, epoch: model.NoLeaderEpoch, partitionEpoch: -1}
 	p.mu.hw = o.Log.HighWatermark()
 	p.mu.logMoved(o.Log.Start(), o.Log.End(), o.Log.DurableEnd())
@@ -181,7 +184,7 @@ func (p *Partition) Fail(cause error) {
 func (p *Partition) OnDurable(end model.Offset) {
 	p.mu.Lock()
 	// The news may be old: the log may have been cut, and have grown again, since. What it says itself now is true.
-	end = min(end, p.log.DurableEnd())
+	end = min(end, p.log().DurableEnd())
 	p.mu.synced(end)
 	syncs := p.takeSyncsLocked(end)
 	p.unlockAndWake(false)
@@ -212,22 +215,22 @@ func (p *Partition) proposeISR(c *ISRChange) {
 }
 
 // Commit asks for everything appended so far to be made durable; see Append.CommitLater.
-func (p *Partition) Commit() { p.log.Commit() }
+func (p *Partition) Commit() { p.log().Commit() }
 
 // BurstEnd is Commit under the name that a server's connection calls it by.
-func (p *Partition) BurstEnd() { p.log.Commit() }
+func (p *Partition) BurstEnd() { p.log().Commit() }
 
 // HighWatermark is the offset below which everything is committed.
 func (p *Partition) HighWatermark() model.Offset { return model.Offset(p.hw.Load()) }
 
 // LogStart is the offset of the first record.
-func (p *Partition) LogStart() model.Offset { return p.log.Start() }
+func (p *Partition) LogStart() model.Offset { return p.log().Start() }
 
 // LogEnd is the offset behind the last record.
-func (p *Partition) LogEnd() model.Offset { return p.log.End() }
+func (p *Partition) LogEnd() model.Offset { return p.log().End() }
 
 // Size is the log's size in bytes.
-func (p *Partition) Size() int64 { return p.log.Size() }
+func (p *Partition) Size() int64 { return p.log().Size() }
 
 // Info is what this node knows of the partition at one moment.
 type Info struct {
@@ -252,7 +255,7 @@ func (p *Partition) Info() Info {
 
 // refreshLocked takes over what the log did since: recovery, retention.
 func (p *Partition) refreshLocked() {
-	p.mu.logMoved(p.log.Start(), p.log.End(), p.log.DurableEnd())
+	p.mu.logMoved(p.log().Start(), p.log().End(), p.log().DurableEnd())
 }
 
 // publishLocked makes the state visible to readers.
@@ -267,7 +270,7 @@ func (p *Partition) publishLocked() {
 func (p *Partition) unlockAndWake(grown bool) {
 	if hw := p.mu.hw; model.Offset(p.hw.Load()) != hw {
 		p.hw.Store(int64(hw))
-		p.log.SetHighWatermark(hw)
+		p.log().SetHighWatermark(hw)
 	}
 	for {
 		var acks [wakeBatch]ackWait

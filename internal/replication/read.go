@@ -61,7 +61,7 @@ func (p *Partition) Read(r *Read) (ReadResult, error) {
 	if err := p.checkEpoch(v.role, v.epoch, r.LeaderEpoch); err != nil {
 		return NoRead(), err
 	}
-	res := ReadResult{HW: p.HighWatermark(), LogStart: p.log.Start()}
+	res := ReadResult{HW: p.HighWatermark(), LogStart: p.log().Start()}
 	res.LSO = p.limit(&Read{Isolation: ReadCommitted, ReplicaID: -1}, res.HW)
 	res.Limit = p.limit(r, res.HW)
 	// Before the range is looked at: a log that is longer than this one has to learn where to cut (KIP-595).
@@ -70,7 +70,7 @@ func (p *Partition) Read(r *Read) (ReadResult, error) {
 			return res, err
 		}
 	}
-	if end := p.log.End(); r.Offset < res.LogStart || r.Offset > end {
+	if end := p.log().End(); r.Offset < res.LogStart || r.Offset > end {
 		return res, &commitlog.Error{TP: p.tp, Offset: r.Offset, Err: commitlog.ErrOffsetOutOfRange}
 	}
 	if r.ReplicaID >= 0 {
@@ -92,10 +92,14 @@ func (p *Partition) Read(r *Read) (ReadResult, error) {
 }
 
 // readLog fills in the records, and for a read_committed consumer the transactions to leave out.
-func (p *Partition) readLog(r *Read, res *ReadResult) (err error) {
-	res.Slice, err = p.log.Read(r.Offset, commitlog.ReadOptions{MaxBytes: r.MaxBytes, End: res.Limit, MinOne: r.MinOne})
+func (p *Partition) readLog(r *Read, res *ReadResult) error {
+	return p.onLog(func(l *commitlog.Log) error { return readFrom(l, r, res) })
+}
+
+func readFrom(l *commitlog.Log, r *Read, res *ReadResult) (err error) {
+	res.Slice, err = l.Read(r.Offset, commitlog.ReadOptions{MaxBytes: r.MaxBytes, End: res.Limit, MinOne: r.MinOne})
 	if err == nil && r.Isolation == ReadCommitted {
-		res.Aborted, err = p.log.AbortedTransactions(r.Offset, res.Limit)
+		res.Aborted, err = l.AbortedTransactions(r.Offset, res.Limit)
 	}
 	return err
 }
@@ -104,9 +108,9 @@ func (p *Partition) readLog(r *Read, res *ReadResult) (err error) {
 func (p *Partition) limit(r *Read, hw model.Offset) model.Offset {
 	switch {
 	case r.ReplicaID >= 0 || r.Isolation == ReadAll:
-		return p.log.End()
+		return p.log().End()
 	case r.Isolation == ReadCommitted:
-		if u, ok := p.log.FirstUnstable(); ok {
+		if u, ok := p.log().FirstUnstable(); ok {
 			return min(hw, u)
 		}
 	}
@@ -174,7 +178,7 @@ func (p *Partition) limitLocked(kind Isolation) model.Offset {
 	case ReadAll:
 		return p.mu.end
 	case ReadCommitted:
-		if u, ok := p.log.FirstUnstable(); ok {
+		if u, ok := p.log().FirstUnstable(); ok {
 			return min(p.mu.hw, u)
 		}
 	}
