@@ -68,6 +68,13 @@ func (d *dirs) place(tp model.TopicPartition) (dir *commitlog.Dir, isNew bool) {
 	return best, true
 }
 
+// holds reports that a partition lies somewhere: it was found at the start and not deleted since, or opened.
+func (d *dirs) holds(tp model.TopicPartition) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.mu.of[tp] != nil
+}
+
 func (d *dirs) closed(tp model.TopicPartition) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -117,11 +117,11 @@ func (n *Node) trustLocked(img *metadata.Image) {
 }
 
 // deleteStrays removes logs found on disk that the metadata does not give this node (any more): their topic was deleted, or they moved,
-// while it was down.
+// while it was down. Of those that were found at the start, some are no more: old metadata still had them, and newer had them deleted.
 func (n *Node) deleteStrays(img *metadata.Image, open map[model.TopicPartition]bool) {
 	for _, dir := range n.dirs.list {
 		for _, f := range dir.Found() {
-			if open[f.TP] || n.assigned(img, model.TopicIDPartition{ID: f.TopicID, Partition: f.TP.Partition}) {
+			if open[f.TP] || !n.dirs.holds(f.TP) || n.assigned(img, model.TopicIDPartition{ID: f.TopicID, Partition: f.TP.Partition}) {
 				continue
 			}
 			n.log.Warn("log belongs to no replica of this node and is deleted", "topic", f.TP.Topic, "partition", f.TP.Partition, "topic_id", f.TopicID,
