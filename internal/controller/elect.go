@@ -12,6 +12,8 @@ type electorate struct {
 	img *metadata.Image
 	// settled overrides what the image says of brokers that this very decision fences or lets in.
 	settled map[model.BrokerID]bool
+	// dirs overrides what the image says of the directories that work.
+	dirs    map[model.BrokerID][]model.UUID
 	minISR  func(topic string) int
 	unclean func(topic string) bool
 	synced  func(topic string) bool // what counts as replicated is on disk: log.durability=fsync
@@ -83,12 +85,14 @@ func (e *electorate) elect(c *change) {
 		e.enthrone(c, id, n.ELR)
 		return
 	}
-	if len(n.ISR) == 0 && len(n.ELR) == 0 && len(n.LastKnownELR) > 0 && e.live(n.LastKnownELR[0]) && slices.Contains(n.Replicas, n.LastKnownELR[0]) {
-		e.enthrone(c, n.LastKnownELR[0], nil)
-		return
+	if len(n.ISR) == 0 && len(n.ELR) == 0 && len(n.LastKnownELR) > 0 {
+		if id := n.LastKnownELR[0]; e.live(id) && slices.Contains(n.Replicas, id) && e.hosts(n, id) {
+			e.enthrone(c, id, nil)
+			return
+		}
 	}
 	if e.unclean(c.topic.Name) {
-		if id, ok := e.first(n.Replicas, n.Replicas); ok {
+		if id, ok := e.first(n.Replicas, e.hosted(n, n.Replicas)); ok {
 			e.enthrone(c, id, nil)
 			return
 		}

@@ -71,7 +71,7 @@ func electOne(e *electorate, kind ElectionType, t *metadata.Topic, index int32) 
 			return nil, Outcome{model.ElectionNotNeeded, textNotNeeded}
 		}
 		if e.elect(c); c.next.Leader == model.NoBroker {
-			id, ok := e.first(p.Replicas, p.Replicas)
+			id, ok := e.first(p.Replicas, e.hosted(p, p.Replicas))
 			if !ok {
 				return nil, Outcome{model.EligibleLeadersNotAvailable, textNoEligible}
 			}

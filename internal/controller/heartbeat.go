@@ -31,6 +31,9 @@ func (c *Controller) Heartbeat(ctx context.Context, h Heartbeat) (HeartbeatReply
 func heartbeat(e *electorate, h *Heartbeat) ([]metadata.Record, HeartbeatReply) {
 	b := e.img.Broker(h.ID)
 	reply := HeartbeatReply{Fenced: b.Fenced, CaughtUp: h.Offset >= model.Offset(b.Epoch)}
+	if records := dirsLost(e, b, h.OfflineDirs); records != nil && !h.WantShutdown {
+		return records, reply // what else it wants it will say again
+	}
 	switch {
 	case h.WantShutdown:
 		records := shutDown(e, b)

@@ -53,7 +53,8 @@ func registerBroker(e *electorate, r *Registration, alive func(model.BrokerID) b
 	records := []metadata.Record{b.Record()}
 	if old != nil {
 		e.settled[r.ID] = !r.Fenced
-		back := comeback{id: r.ID, unclean: r.PreviousEpoch != old.Epoch, had: old.Dirs, has: r.Dirs}
+		e.knowDirs(r.ID, r.Dirs)
+		back := comeback{id: r.ID, unclean: r.PreviousEpoch != old.Epoch, had: old.Dirs, has: r.Dirs, offline: r.DirsOffline}
 		records = append(records, e.everyPartition(func(c *change) { e.restarted(c, &back) })...)
 	}
 	return records, epoch, Outcome{}
@@ -105,6 +106,8 @@ type comeback struct {
 	unclean bool
 	// Its data directories before and now. What was in one that is not there any more is gone.
 	had, has []model.UUID
+	// offline: what is missing may be in a directory that does not work at the moment. It is not begun anew elsewhere.
+	offline bool
 }
 
 // wiped reports that the directory of the broker's replica is gone. One that is not known may be any of those it had.
@@ -145,7 +148,7 @@ func (e *electorate) restarted(c *change, b *comeback) {
 	lossy := wiped || b.unclean && !e.synced(c.topic.Name)
 	_, others := e.first(c.old.Replicas, without(c.old.ISR, b.id))
 	switch {
-	case slices.Contains(c.old.ISR, b.id) && !others && e.live(b.id):
+	case slices.Contains(c.old.ISR, b.id) && !others && e.live(b.id) && !(wiped && b.offline):
 		c.next.Leader = b.id
 		c.bump = true
 	case slices.Contains(c.old.ISR, b.id), slices.Contains(c.old.ELR, b.id):
@@ -153,7 +156,7 @@ func (e *electorate) restarted(c *change, b *comeback) {
 	default:
 		e.elect(c)
 	}
-	if wiped {
+	if wiped && !(b.offline && !dirOf(c.old, b.id).IsZero()) {
 		b.resettle(c)
 	}
 }

@@ -14,6 +14,8 @@ type Registration struct {
 	Features    []metadata.FeatureRange
 	Rack        *string
 	Dirs        []model.UUID // online data directories
+	// DirsOffline says that there are others that do not work: what is in them may come back.
+	DirsOffline bool
 	// PreviousEpoch is the epoch this broker had when it last stopped cleanly, from its clean shutdown marker, or -1. Another one than
 	// the cluster remembers says that it stopped uncleanly and may have lost what was not synced (KIP-966).
 	PreviousEpoch model.BrokerEpoch
@@ -29,6 +31,7 @@ type Heartbeat struct {
 	WantFence    bool         // the broker does not want to lead
 	WantShutdown bool         // the broker stops: move its leaders away first
 	Offset       model.Offset // how far it has the metadata
+	OfflineDirs  []model.UUID // data directories that failed since it registered (KIP-112)
 }
 
 // HeartbeatReply tells the broker where it stands.

@@ -54,7 +54,7 @@ func registerBroker(x *call) error {
 	}
 	r := controller.Registration{
 		ClusterID: q.ClusterID, ID: model.BrokerID(q.BrokerID), Incarnation: q.IncarnationID, Rack: q.Rack, Dirs: q.LogDirs,
-		PreviousEpoch: model.BrokerEpoch(q.PreviousEpoch), Fenced: true,
+		PreviousEpoch: model.BrokerEpoch(q.PreviousEpoch), Fenced: true, DirsOffline: q.DirsOffline,
 	}
 	for i := range q.Endpoints {
 		e := &q.Endpoints[i]
@@ -81,7 +81,7 @@ func heartbeat(x *call) error {
 	}
 	got, err := x.Controller.Heartbeat(x.s.ctx, controller.Heartbeat{
 		ID: model.BrokerID(q.BrokerID), Epoch: model.BrokerEpoch(q.BrokerEpoch), Offset: model.Offset(q.MetadataOffset), WantFence: q.WantFence,
-		WantShutdown: q.WantShutdown,
+		WantShutdown: q.WantShutdown, OfflineDirs: q.OfflineDirs,
 	})
 	return x.send(&wire.BrokerHeartbeatResponse{ErrorCode: x.CodeOf(err), Fenced: got.Fenced, CaughtUp: got.CaughtUp, MayStopNow: got.MayStopNow})
 }

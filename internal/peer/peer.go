@@ -49,6 +49,7 @@ type Controller interface {
 	Heartbeat(context.Context, controller.Heartbeat) (controller.HeartbeatReply, error)
 	AlterISR(context.Context, controller.AlterISR) ([]controller.ISROutcome, error)
 	AllocateProducerIDs(context.Context, model.BrokerID, model.BrokerEpoch) (controller.ProducerIDBlock, error)
+	AssignDirs(context.Context, controller.AssignDirs) error
 }
 
 // Options is what node plugs in.
@@ -113,6 +114,8 @@ func table(key wire.Key) (entry, bool) {
 		return entry{handle: alterISR, waits: true}, true
 	case wire.KeyAllocateProducerIDs:
 		return entry{handle: allocateProducerIDs, waits: true}, true
+	case wire.KeyAssignDirs:
+		return entry{handle: assignDirs, waits: true}, true
 	case wire.KeyForward:
 		return entry{handle: forward, waits: true}, true
 	}

@@ -61,6 +61,8 @@ func (n *node) AlterISR(context.Context, controller.AlterISR) ([]controller.ISRO
 	return nil, nil
 }
 
+func (n *node) AssignDirs(context.Context, controller.AssignDirs) error { return nil }
+
 func (n *node) AllocateProducerIDs(context.Context, model.BrokerID, model.BrokerEpoch) (controller.ProducerIDBlock, error) {
 	n.calls.Add(1)
 	return controller.ProducerIDBlock{}, nil
@@ -168,7 +170,7 @@ func TestNothingBeforeHello(t *testing.T) {
 	n := start(t)
 	for _, q := range []wire.Request{
 		&wire.RaftRequest{}, &wire.JoinRequest{}, &wire.RegisterBrokerRequest{}, &wire.BrokerHeartbeatRequest{}, &wire.AlterISRRequest{},
-		&wire.AllocateProducerIDsRequest{}, &wire.ForwardRequest{}, &wire.MetadataRequest{},
+		&wire.AllocateProducerIDsRequest{}, &wire.AssignDirsRequest{}, &wire.ForwardRequest{}, &wire.MetadataRequest{},
 	} {
 		if n.dial().call(q, &wire.HelloResponse{}) {
 			t.Errorf("%s was answered", q.APIKey())

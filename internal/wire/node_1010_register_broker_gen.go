@@ -15,6 +15,8 @@ type RegisterBrokerRequest struct {
 	LogDirs       []model.UUID                    // v0+
 	// PreviousEpoch: of its last clean stop (KIP-966)
 	PreviousEpoch int64 // v0+, default -1
+	// DirsOffline: it has data directories that do not work, and they are not in LogDirs
+	DirsOffline bool // v0+, tag 0
 	// UnknownTags are tagged fields of a newer protocol, passed on unread.
 	UnknownTags *Tags
 }
@@ -56,7 +58,18 @@ func (m *RegisterBrokerRequest) append(dst []byte, v int16) []byte {
 	dst = appendNullString(dst, m.Rack, true, true)
 	dst = appendUUIDs(dst, m.LogDirs, true, false)
 	dst = appendInt64(dst, m.PreviousEpoch)
-	dst = appendUvarint(dst, uint32(m.UnknownTags.count()))
+	tags := m.UnknownTags.count()
+	if m.DirsOffline {
+		tags++
+	}
+	dst = appendUvarint(dst, uint32(tags))
+	dst = appendTags(dst, m.UnknownTags, 0, 0)
+	if m.DirsOffline {
+		var mark int
+		dst, mark = openTag(dst, 0)
+		dst = appendBool(dst, m.DirsOffline)
+		dst = closeTag(dst, mark)
+	}
 	dst = appendTags(dst, m.UnknownTags, 0, allTags)
 	return dst
 }
@@ -82,7 +95,19 @@ func (m *RegisterBrokerRequest) decode(d *Decoder, v int16) {
 	m.Rack = d.nullString(true, true)
 	m.LogDirs = d.uuids(true, false)
 	m.PreviousEpoch = d.int64()
-	m.UnknownTags = d.tags()
+	for range d.tagCount() {
+		tag, outer := d.openTag()
+		switch {
+		case tag == 0:
+			m.DirsOffline = d.bool()
+		default:
+			m.UnknownTags = d.unknown(m.UnknownTags, tag)
+		}
+		d.closeTag(outer)
+		if d.err != nil {
+			return
+		}
+	}
 }
 
 // RegisterBrokerRequestEndpoint is held by RegisterBrokerRequest.Endpoints.

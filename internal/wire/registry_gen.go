@@ -86,6 +86,7 @@ const (
 	KeyAlterISR                              Key = 1012
 	KeyAllocateProducerIDs                   Key = 1013
 	KeyForward                               Key = 1014
+	KeyAssignDirs                            Key = 1015
 )
 
 // Keys are all APIs this codec speaks, ascending.
@@ -173,6 +174,7 @@ func Keys() []Key {
 		KeyAlterISR,
 		KeyAllocateProducerIDs,
 		KeyForward,
+		KeyAssignDirs,
 	}
 }
 
@@ -343,6 +345,8 @@ func Name(key Key) string {
 		return "AllocateProducerIDs"
 	case KeyForward:
 		return "Forward"
+	case KeyAssignDirs:
+		return "AssignDirs"
 	}
 	return ""
 }
@@ -514,6 +518,8 @@ func Versions(key Key) (lowest, highest, flexibleFrom int16, ok bool) {
 	case KeyAllocateProducerIDs:
 		return 0, 0, 0, true
 	case KeyForward:
+		return 0, 0, 0, true
+	case KeyAssignDirs:
 		return 0, 0, 0, true
 	}
 	return 0, 0, -1, false
@@ -710,6 +716,8 @@ func NewRequest(key Key) (Request, bool) {
 		return new(AllocateProducerIDsRequest), true
 	case KeyForward:
 		return new(ForwardRequest), true
+	case KeyAssignDirs:
+		return new(AssignDirsRequest), true
 	}
 	return nil, false
 }
@@ -892,6 +900,8 @@ func NewResponse(key Key) (Response, bool) {
 		return new(AllocateProducerIDsResponse), true
 	case KeyForward:
 		return new(ForwardResponse), true
+	case KeyAssignDirs:
+		return new(AssignDirsResponse), true
 	}
 	return nil, false
 }
