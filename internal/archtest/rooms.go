@@ -46,6 +46,7 @@ func rooms() map[string][]string {
 		"bench":             {"test/kafkaref"},
 		"sim/history":       {},
 		"sim/workload":      {"sim/history"},
+		"sim/replicas":      {"internal/model", "internal/batch", "internal/vfs", "internal/cli/inspect"},
 		"test/...":          {"test/..."},
 	}
 }
