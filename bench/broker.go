@@ -77,7 +77,7 @@ func execKlamm(cpu, bin, dir string, extra ...string) (*node, error) {
 		return nil, err
 	}
 	args := append([]string{"-c", cpu, bin, "server", "--data", filepath.Join(dir, "data"), "--http-listen", n.http,
-		"-X", "log.retention.check.interval.ms=500", "-X", "max.connections=20000", "-X", "max.connection.creation.rate=100000"}, extra...)
+		"-X", "max.connections=20000", "-X", "max.connection.creation.rate=100000"}, extra...)
 	log, err := os.OpenFile(filepath.Join(dir, "server.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err

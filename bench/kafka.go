@@ -69,7 +69,7 @@ func kafkaJVM() []string {
 }
 
 func kafkaProperties() []string {
-	return []string{"log.retention.check.interval.ms=500", "log.initial.task.delay.ms=500"}
+	return []string{retainSoon, "log.initial.task.delay.ms=500"}
 }
 
 // onCPU runs f on a thread that is bound to one processor: processes it starts inherit that.

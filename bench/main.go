@@ -112,7 +112,7 @@ func (s *session) runOne(dir string) (err error) {
 	if len(chosen) == 0 && !s.wants("B14", "start of one node") {
 		return nil
 	}
-	if s.klamm, err = startKlamm(s.bin, filepath.Join(dir, "klamm"), "-X", "max.connections=20000"); err != nil {
+	if s.klamm, err = startKlamm(s.bin, filepath.Join(dir, "klamm"), "-X", retainSoon); err != nil {
 		return err
 	}
 	defer func() { _ = s.klamm.close(false) }()
@@ -159,7 +159,7 @@ func (s *session) runCluster(dir string) (err error) {
 	if len(chosen) == 0 {
 		return nil
 	}
-	c, err := startKlammCluster(s.bin, filepath.Join(dir, "klamm3"))
+	c, err := startKlammCluster(s.bin, filepath.Join(dir, "klamm3"), "-X", retainSoon)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,9 @@ func benchTopic() map[string]string {
 	return map[string]string{"segment.bytes": "67108864", "retention.bytes": "67108864", "file.delete.delay.ms": "500"}
 }
 
+// retainSoon goes with it, for both systems. The rows without load have it not: nobody looks through his logs twice a second.
+const retainSoon = "log.retention.check.interval.ms=500"
+
 func rows() []row {
 	return []row{
 		produceRow("B1", "produce acks=1, 64 KiB", 0.38, produceLoad{Partitions: 4, PerRequest: 1, Conns: 2, InFlight: 5, BatchBytes: 64 << 10, ValueSize: 1000, Acks: 1, Requests: 16000}),
