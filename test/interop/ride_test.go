@@ -263,6 +263,18 @@ func TestJavaThroughFailures(t *testing.T) {
 	throughFailures(p, r)
 }
 
+// TestLibrdkafkaThroughFailures is the same for librdkafka, by confluent-kafka.
+func TestLibrdkafkaThroughFailures(t *testing.T) {
+	toolchain.Need(t, "python3")
+	argv, err := clients.RideLibrdkafka(t.Context())
+	if err != nil {
+		toolchain.Unavailable(t, "cannot be fetched: "+err.Error())
+	}
+	p := startPatient(t)
+	r := startRide(t, p, argv)
+	throughFailures(p, r)
+}
+
 // throughFailures stops and kills brokers in turn, by what they are to the clients.
 func throughFailures(p *patient, r *ride) {
 	t := r.t

@@ -141,6 +141,12 @@ func Ride(ctx context.Context) ([]string, error) {
 	return JVM(toolchain.ClassPath(classes, kafkaref.ClassPath(jars)), "Ride"), err
 }
 
+// RideLibrdkafka is the same with confluent-kafka.
+func RideLibrdkafka(ctx context.Context) ([]string, error) {
+	argv, _, err := python("requirements.txt", "ride_confluent.py")(ctx)
+	return argv, err
+}
+
 // Spark is PySpark with its Kafka source: a Python interpreter and the folder of the source's jars.
 func Spark(ctx context.Context) (interpreter, jars string, err error) {
 	pom := filepath.Join(Dir("spark"), "pom.xml")
