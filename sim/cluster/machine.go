@@ -20,6 +20,7 @@ import (
 type machine struct {
 	s      *Sim
 	name   string
+	id     int
 	addr   netip.Addr
 	offset atomic.Int64 // of its wall clock
 	disk   *vfs.Mem
@@ -27,7 +28,9 @@ type machine struct {
 	syncs atomic.Int64
 	// suspect says that its disk has failed a sync, full that it has no room: then its process may end itself.
 	suspect atomic.Bool
-	full    atomic.Int64
+	// held says that nobody may start it yet, and wiped that replicas without another copy are gone.
+	held, wiped atomic.Bool
+	full        atomic.Int64
 
 	mu   sync.Mutex
 	proc *process // nil: none runs
@@ -50,7 +53,7 @@ type process struct {
 }
 
 func (m *machine) flags() []string {
-	var set []string
+	set := []string{fmt.Sprintf("node.id=%d", m.id)} // so that it is the same broker with a new disk, too
 	for _, k := range sortedKeys(m.s.opts.config) {
 		set = append(set, k+"="+m.s.opts.config[k])
 	}
@@ -61,7 +64,7 @@ func (m *machine) flags() []string {
 func (m *machine) start() *process {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.proc != nil {
+	if m.proc != nil || m.held.Load() {
 		return m.proc
 	}
 	m.boot++
@@ -77,7 +80,7 @@ func (m *machine) start() *process {
 	m.proc = p
 	f := node.Flags{
 		Data: "/data", Listen: m.at(9092), NodeListen: m.at(9093), HTTPListen: m.at(9094), Join: strings.Join(m.s.join, ","), Set: m.flags(),
-		Version: "sim", Stdout: io.Discard, Stderr: &nodeLog{m: m},
+		Version: "sim", Stdout: io.Discard, Stderr: &nodeLog{p: p},
 		World: node.World{Clock: wallClock{p.gate, &m.offset}, Disk: timed, Net: p.host, Random: m.s.entropy()},
 	}
 	m.s.trace("%s starts, boot %d", m.name, m.boot)
@@ -97,7 +100,9 @@ func (p *process) run(ctx context.Context, f node.Flags) {
 	defer close(p.over)
 	n, err := node.Start(ctx, f)
 	if err != nil {
-		p.m.s.died(p, fmt.Errorf("start: %w", err))
+		if ctx.Err() == nil {
+			p.m.s.died(p, fmt.Errorf("start: %w", err))
+		}
 		return
 	}
 	p.mu.Lock()
@@ -179,6 +184,7 @@ func (m *machine) end(how ending) {
 		m.s.net.Dark(m.addr, true)
 	case wipe:
 		m.disk = vfs.NewMem(m.s.draw())
+		m.wiped.Store(true)
 		m.s.net.Dark(m.addr, true)
 	}
 	m.mu.Unlock()
@@ -248,13 +254,15 @@ func (s *Sim) excused(m *machine, err error) bool {
 
 // nodeLog puts a node's log into the trace.
 type nodeLog struct {
-	m  *machine
+	p  *process
 	mu sync.Mutex
 }
 
 func (l *nodeLog) Write(b []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.m.s.nodeLogged(l.m, b)
+	if !l.p.isKilled() {
+		l.p.m.s.nodeLogged(l.p.m, b)
+	}
 	return len(b), nil
 }

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,6 +11,9 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/klamm/klamm/internal/vfs"
 )
@@ -20,6 +24,7 @@ type nemesis struct {
 	faults []fault
 	wg     sync.WaitGroup
 	stop   chan struct{}
+	client *kgo.Client
 	admin  *kadm.Client
 	// lossy is the one machine whose disk may lose what it has confirmed: the others are the good copy that makes the check fair.
 	lossy *machine
@@ -56,8 +61,8 @@ func faults() []fault {
 	}
 }
 
-func newNemesis(s *Sim, admin *kadm.Client) *nemesis {
-	n := &nemesis{s: s, stop: make(chan struct{}), admin: admin}
+func newNemesis(s *Sim, client *kgo.Client) *nemesis {
+	n := &nemesis{s: s, stop: make(chan struct{}), client: client, admin: kadm.NewClient(client)}
 	for _, f := range faults() {
 		out := s.draw()%3 == 0
 		if !out && !slices.Contains(s.opts.Without, f.name) {
@@ -297,9 +302,31 @@ func (n *nemesis) wipe() {
 	m := n.lossy
 	n.s.trace("wipe %s", m.name)
 	n.s.sometimes("a disk was wiped")
+	m.held.Store(true)
 	m.end(wipe)
 	n.rest(n.between(0, 4*time.Second))
+	for n.unregister(m) != nil { // the faults end, and then it succeeds
+		time.Sleep(500 * time.Millisecond)
+	}
+	m.held.Store(false)
 	m.start()
+}
+
+// unregister is what an operator does before a machine comes back under its old id with another disk.
+func (n *nemesis) unregister(m *machine) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+	defer cancel()
+	req := kmsg.NewPtrUnregisterBrokerRequest()
+	req.BrokerID = int32(m.id)
+	resp, err := req.RequestWith(ctx, n.client)
+	if err == nil {
+		err = kerr.ErrorForCode(resp.ErrorCode)
+	}
+	n.s.trace("unregister %s: %v", m.name, err)
+	if errors.Is(err, kerr.BrokerIDNotRegistered) {
+		return nil
+	}
+	return err
 }
 
 func (n *nemesis) clock() {

@@ -28,7 +28,9 @@ type oracle struct {
 	offset    map[*process]model.Offset
 	producer  model.ProducerID
 	removed   map[model.TopicID]bool
-	live      map[model.TopicID]string
+	// latest is the newest metadata that any process ever had: one that is left behind believes old things.
+	latest *metadata.Image
+	live   map[model.TopicID]string
 }
 
 type epochOf struct {
@@ -346,12 +348,12 @@ func (o *oracle) compare(l living, r node.Replica, tp model.TopicIDPartition, na
 
 // candidates: who is in the ISR has everything that was committed (LeaderCandidateCompleteness).
 func (o *oracle) candidates(nodes []living) {
-	var newest *metadata.Image
 	for _, l := range nodes {
-		if img := l.n.Image(); newest == nil || img.Offset > newest.Offset {
-			newest = img
+		if img := l.n.Image(); o.latest == nil || img.Offset > o.latest.Offset {
+			o.latest = img
 		}
 	}
+	newest := o.latest
 	if newest == nil {
 		return
 	}

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/klamm/klamm/internal/metadata"
@@ -79,7 +78,7 @@ func (s *Sim) run() error {
 	ctx, cancel = context.WithCancel(context.Background())
 	defer cancel()
 	w.Start(ctx)
-	newNemesis(s, kadm.NewClient(admin)).torment()
+	newNemesis(s, admin).torment()
 	s.heal()
 	healed := time.Since(s.begin)
 	if s.failure() != nil {
@@ -213,6 +212,9 @@ func (s *Sim) unsettled(most int) []string {
 	for t := range img.Topics() {
 		for i := range t.Partitions {
 			p := &t.Partitions[i]
+			if len(p.Replicas) == 1 && s.lost(p.Replicas[0]) {
+				continue // an only copy, on the disk that may lose what it has
+			}
 			if p.Leader == model.NoBroker || len(p.ISR) != len(p.Replicas) || len(p.Adding)+len(p.Removing) > 0 {
 				out = append(out, fmt.Sprintf("%s-%d leader %d epoch %d replicas %v isr %v elr %v adding %v removing %v", t.Name, i, p.Leader, p.LeaderEpoch,
 					p.Replicas, p.ISR, p.ELR, p.Adding, p.Removing))
@@ -223,6 +225,10 @@ func (s *Sim) unsettled(most int) []string {
 		}
 	}
 	return out
+}
+
+func (s *Sim) lost(id model.BrokerID) bool {
+	return slices.ContainsFunc(s.machines, func(m *machine) bool { return m.id == int(id) && (m.wiped.Load() || m.suspect.Load()) })
 }
 
 func (s *Sim) newestImage() *metadata.Image {

@@ -86,7 +86,7 @@ func New(o Options, out io.Writer) *Sim {
 	least := 50 * time.Microsecond
 	s.net = NewNet(rand.New(rand.NewPCG(o.Seed, 2)), least, least+time.Duration(s.draw()%uint64(2*time.Millisecond)))
 	for i := range o.Machines {
-		m := &machine{s: s, name: fmt.Sprintf("n%d", i+1), addr: netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)}), disk: vfs.NewMem(s.draw())}
+		m := &machine{s: s, name: fmt.Sprintf("n%d", i+1), id: i + 1, addr: netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)}), disk: vfs.NewMem(s.draw())}
 		m.syncs.Store(int64(usualSync))
 		s.machines = append(s.machines, m)
 		s.join = append(s.join, m.at(9093))

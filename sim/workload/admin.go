@@ -41,7 +41,7 @@ func (a *admin) run(ctx context.Context) {
 // story is the life of a topic, as t is to be in the end. It reports whether all of it is decided.
 func (a *admin) story(ctx context.Context, adm *kadm.Client, t *history.Change) bool {
 	parts := int32(1 + a.rng.IntN(3))
-	replicas := int16(1 + a.rng.IntN(int(a.w.o.Replicas)))
+	replicas := a.w.o.Fewest + int16(a.rng.IntN(int(a.w.o.Replicas-a.w.o.Fewest+1)))
 	value := strconv.Itoa(1_000_000 + a.rng.IntN(1_000_000))
 	err := a.do(history.Change{Verb: history.CreateTopic, Topic: t.Topic, Partitions: parts}, func() error {
 		_, err := adm.CreateTopic(ctx, parts, replicas, nil, t.Topic)

@@ -27,6 +27,7 @@ type Options struct {
 	Topic      string
 	Partitions int32 // 8
 	Replicas   int16 // 3
+	Fewest     int16 // replicas that a topic of an admin may have: 1. What is there once is lost with its broker.
 	// Configs are those of Topic, beside max.message.bytes.
 	Configs map[string]string
 
@@ -76,6 +77,9 @@ func (o *Options) setDefaults() error {
 	}
 	if o.Replicas == 0 {
 		o.Replicas = 3
+	}
+	if o.Fewest == 0 {
+		o.Fewest = 1
 	}
 	if len(o.Codecs) == 0 {
 		o.Codecs = []kgo.CompressionCodec{kgo.NoCompression(), kgo.SnappyCompression()}

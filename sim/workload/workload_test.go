@@ -1,9 +1,12 @@
 package workload_test
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -55,11 +58,51 @@ func TestWorkloadSeesNothingWrongWhenABrokerDies(t *testing.T) {
 	o := history.Options{Healed: h[healed].TimeNs, Final: true, ZombieReads: true,
 		Windows: []history.Window{{FromNs: 0, ToNs: h[len(h)-1].TimeNs, F: history.Send}}}
 	for _, a := range w.Check(o) {
-		t.Error(a)
+		t.Error(history.Trace(h, a))
 	}
 	enough(t, h)
 	c.Stop()
 	goleak.VerifyNone(t, before)
+}
+
+// TestWorkloadOnARunningCluster holds a cluster that somebody else runs (and perhaps breaks meanwhile), Apache Kafka among others, to the same
+// rules: whatever Kafka itself does under kill -9 must not be an anomaly.
+func TestWorkloadOnARunningCluster(t *testing.T) {
+	seeds := os.Getenv("KLAMM_WORKLOAD_ON")
+	if seeds == "" {
+		t.Skip("KLAMM_WORKLOAD_ON names no brokers (host:port,...)")
+	}
+	d, err := time.ParseDuration(cmp.Or(os.Getenv("KLAMM_WORKLOAD_FOR"), "20s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), d+patience)
+	defer cancel()
+	begin := time.Now()
+	rec := history.NewRecorder(func() int64 { return time.Since(begin).Nanoseconds() })
+	w, err := workload.New(workload.Options{
+		Seeds: strings.Split(seeds, ","), Rand: rand.New(rand.NewPCG(uint64(begin.UnixNano()), 0)), Recorder: rec, Load: workload.Small(),
+		Topic: fmt.Sprintf("work-%x", begin.UnixNano()), Configs: map[string]string{"min.insync.replicas": "2"}, Pace: workload.Pace{Life: 8 * time.Second},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	if err := w.Create(ctx); err != nil {
+		t.Fatal(err)
+	}
+	w.Start(ctx)
+	run(ctx, t, d)
+	healed := time.Since(begin).Nanoseconds()
+	if err := w.Final(ctx); err != nil {
+		t.Error(err)
+	}
+	h := rec.History()
+	saveOnFailure(t, h)
+	for _, a := range w.Check(history.Options{Healed: healed, Final: true, ZombieReads: true}) {
+		t.Error(history.Trace(h, a))
+	}
+	enough(t, h)
 }
 
 // run lets the clients work.
