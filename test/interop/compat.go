@@ -38,6 +38,8 @@ type Compatibility struct {
 	Rows        []Row
 	Tools       []Line
 	Spark       []Line
+	Streams     []Line
+	Failures    []Line
 	APIs        []API
 	Compared    int
 	Differences []Difference
@@ -52,6 +54,8 @@ func (c Compatibility) Render() string {
 	c.clients(&b)
 	c.lines(&b, "Apache Kafka's command line tools", "Tool", c.Tools)
 	c.lines(&b, "Spark Structured Streaming", "Program", c.Spark)
+	c.lines(&b, "Kafka Streams", "Program", c.Streams)
+	c.lines(&b, "Through failures", "Client", c.Failures)
 	c.compared(&b)
 	c.apis(&b)
 	return b.String()

@@ -42,6 +42,19 @@ func recordTool(tool, what string) {
 	ran.Tools = append(ran.Tools, Line{Program: "kafka-" + tool, What: what})
 }
 
+// recordFailure notes what a client went through while brokers failed.
+func recordFailure(t *testing.T, client string, what ...string) {
+	t.Helper()
+	if t.Failed() {
+		return
+	}
+	ran.Lock()
+	defer ran.Unlock()
+	for _, w := range what {
+		ran.Failures = append(ran.Failures, Line{Program: client, What: w})
+	}
+}
+
 // TestMain compares docs/compatibility.md with what ran, when everything ran, on Klamm.
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -60,7 +73,7 @@ func document() error {
 	ran.Lock()
 	defer ran.Unlock()
 	path := filepath.Join("..", "..", "docs", "compatibility.md")
-	complete := len(ran.Rows) == len(clients.All())+1 && len(ran.Tools) > 0 && len(ran.Spark) > 0 && len(ran.APIs) > 0 && ran.Compared > 0
+	complete := len(ran.Rows) == len(clients.All())+1 && len(ran.Tools) > 0 && len(ran.Spark) > 0 && len(ran.Streams) > 0 && len(ran.Failures) > 0 && len(ran.APIs) > 0 && ran.Compared > 0
 	if !complete {
 		if *updateDocs {
 			return fmt.Errorf("%s is written only when every test ran and none was skipped", path)

@@ -1,13 +1,10 @@
 package interop
 
 import (
-	"bufio"
 	"context"
 	"flag"
 	"fmt"
-	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -16,17 +13,14 @@ import (
 	"time"
 
 	"github.com/klamm/klamm/test/interop/clients"
+	"github.com/klamm/klamm/test/kafkaref"
 	"github.com/klamm/klamm/test/toolchain"
 )
 
 // ride is a program with a producer and a group that run on while brokers are stopped and killed (ride/Ride.java says what it understands).
 type ride struct {
-	t     *testing.T
-	dir   string
-	cmd   *exec.Cmd
-	in    io.WriteCloser
-	lines chan string
-	errs  strings.Builder
+	*program
+	dir string
 }
 
 const (
@@ -42,34 +36,9 @@ var rideRounds = flag.Int("ride-rounds", 1, "rolling restarts of all brokers in 
 func startRide(t *testing.T, p *patient, argv []string, properties ...string) *ride {
 	t.Helper()
 	p.makeTopic(rideTopic, ridePartitions, nil)
-	r := &ride{t: t, dir: t.TempDir(), lines: make(chan string)}
+	r := &ride{dir: t.TempDir()}
 	args := append(argv[1:], p.addr, rideTopic, strconv.Itoa(ridePartitions), rideGroup, r.dir)
-	r.cmd = exec.CommandContext(t.Context(), argv[0], append(args, properties...)...)
-	r.cmd.Stderr = &r.errs
-	var err error
-	if r.in, err = r.cmd.StdinPipe(); err != nil {
-		t.Fatal(err)
-	}
-	out, err := r.cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := r.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		defer close(r.lines)
-		for in := bufio.NewScanner(out); in.Scan(); {
-			r.lines <- in.Text()
-		}
-	}()
-	t.Cleanup(func() {
-		_ = r.cmd.Process.Kill()
-		_ = r.cmd.Wait()
-		if t.Failed() {
-			t.Logf("standard error of the clients:\n%s", lastBytes(r.errs.String(), 4000))
-		}
-	})
+	r.program = startProgram(t, argv[0], append(args, properties...)...)
 	p.eventually("the group at work", func(context.Context) error {
 		if m := r.mark("start"); m.read == 0 || m.acked == 0 {
 			return fmt.Errorf("%+v", m)
@@ -92,10 +61,7 @@ type mark struct {
 // mark asks the program.
 func (r *ride) mark(what string) mark {
 	r.t.Helper()
-	if _, err := io.WriteString(r.in, "mark "+what+"\n"); err != nil {
-		r.t.Fatal(err)
-	}
-	m := mark{raw: r.line()}
+	m := mark{raw: r.ask("mark " + what)}
 	number := func(key string) int {
 		found := regexp.MustCompile(` ` + key + `=(-?\d+)`).FindStringSubmatch(m.raw)
 		if found == nil {
@@ -147,10 +113,7 @@ func (r *ride) awaitWork(n int) {
 // count is how many records of the slowest partition were acknowledged since the mark, and how many the group has read in all.
 func (r *ride) count() (acked, read int) {
 	r.t.Helper()
-	if _, err := io.WriteString(r.in, "count\n"); err != nil {
-		r.t.Fatal(err)
-	}
-	if line := r.line(); !scan(line, "count %d %d", &acked, &read) {
+	if line := r.ask("count"); !scan(line, "count %d %d", &acked, &read) {
 		r.t.Fatalf("%q", line)
 	}
 	return acked, read
@@ -161,28 +124,10 @@ func scan(line, format string, into ...any) bool {
 	return err == nil && n == len(into)
 }
 
-// line is the program's next answer.
-func (r *ride) line() string {
-	r.t.Helper()
-	select {
-	case line, ok := <-r.lines:
-		if !ok {
-			r.t.Fatal("the clients' program has ended")
-		}
-		return line
-	case <-time.After(2 * time.Minute):
-		r.t.Fatal("the clients' program does not answer")
-	}
-	return ""
-}
-
 // end stops the program and compares what it wrote with what the log holds and with what its group read.
 func (r *ride) end(p *patient) {
 	r.t.Helper()
-	if _, err := io.WriteString(r.in, "stop\n"); err != nil {
-		r.t.Fatal(err)
-	}
-	if got := r.line(); got != "done" {
+	if got := r.ask("stop"); got != "done" {
 		r.t.Fatalf("%q", got)
 	}
 	acked, read := r.records("acked", 0), r.records("read", 1)
@@ -261,6 +206,8 @@ func TestJavaThroughFailures(t *testing.T) {
 	p := startPatient(t)
 	r := startRide(t, p, argv)
 	throughFailures(p, r)
+	recordFailure(t, "kafka-clients "+kafkaref.Version, "an idempotent producer with default settings and a classic group: no error, nothing lost or twice, while each broker is stopped "+
+		"and started, and while a leader, the controller and the group's coordinator are killed", "the group keeps its generation when its coordinator is lost")
 }
 
 // TestLibrdkafkaThroughFailures is the same for librdkafka, by confluent-kafka.
@@ -273,6 +220,7 @@ func TestLibrdkafkaThroughFailures(t *testing.T) {
 	p := startPatient(t)
 	r := startRide(t, p, argv)
 	throughFailures(p, r)
+	recordFailure(t, "confluent-kafka 2.16.1", "an idempotent producer and a classic group in the same way")
 }
 
 // throughFailures stops and kills brokers in turn, by what they are to the clients.

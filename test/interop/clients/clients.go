@@ -147,6 +147,24 @@ func RideLibrdkafka(ctx context.Context) ([]string, error) {
 	return argv, err
 }
 
+// Streams is the word count (streams), as a command line to append its arguments to.
+func Streams(ctx context.Context) ([]string, error) {
+	pom := filepath.Join(Dir("streams"), "pom.xml")
+	print, err := toolchain.Fingerprint(pom)
+	if err != nil {
+		return nil, err
+	}
+	jars, err := toolchain.Jars(ctx, "streams-"+print, pom)
+	if err != nil {
+		return nil, err
+	}
+	classes, err := toolchain.Classes(ctx, "java-streams", Dir("streams"), kafkaref.ClassPath(jars))
+	return JVM(toolchain.ClassPath(classes, kafkaref.ClassPath(jars)), "WordCount"), err
+}
+
+// StreamsVersion is that of Kafka Streams.
+const StreamsVersion = "4.3.1"
+
 // Spark is PySpark with its Kafka source: a Python interpreter and the folder of the source's jars.
 func Spark(ctx context.Context) (interpreter, jars string, err error) {
 	pom := filepath.Join(Dir("spark"), "pom.xml")

@@ -22,6 +22,14 @@ func main() {
 		_, err := clients.Semantics(ctx)
 		return err
 	})
+	i.fetch("clients through failures", func(ctx context.Context) error {
+		_, err := clients.Ride(ctx)
+		return err
+	})
+	i.fetch("Kafka Streams "+clients.StreamsVersion, func(ctx context.Context) error {
+		_, err := clients.Streams(ctx)
+		return err
+	})
 	i.fetch("PySpark "+clients.SparkVersion, func(ctx context.Context) error {
 		_, _, err := clients.Spark(ctx)
 		return err
