@@ -50,6 +50,8 @@ type process struct {
 	node   *node.Node
 	killed bool
 	ended  bool
+	// stopping says that SIGTERM was sent.
+	stopping bool
 }
 
 func (m *machine) flags() []string {
@@ -206,10 +208,11 @@ func (m *machine) stop() error {
 		return nil
 	}
 	p.mu.Lock()
-	n := p.node
+	n, again := p.node, p.stopping
+	p.stopping = true
 	p.mu.Unlock()
 	var err error
-	if n != nil {
+	if n != nil && !again {
 		err = n.Stop()
 	}
 	p.cancel()

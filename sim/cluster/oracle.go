@@ -226,6 +226,9 @@ func (o *oracle) leader(l living, r node.Replica, tp model.TopicIDPartition, inf
 		o.fail("R2", "%s: the high watermark moved from %d to %d with an ISR of %d under %d", name, was.hw, hw, len(info.ISR), info.MinISR)
 	case !ok:
 		o.s.sometimes("a leader was elected")
+		if r.TP().Topic == topic {
+			o.s.trace("%s leads in epoch %d, high watermark %d, end %d", name, info.LeaderEpoch, hw, r.LogEnd())
+		}
 		if c := o.committed[tp]; c != nil && r.LogEnd() < c.end {
 			o.fail("R5", "%s leads in epoch %d with an end of %d, but %d was committed", name, info.LeaderEpoch, r.LogEnd(), c.end)
 		}
@@ -350,6 +353,7 @@ func (o *oracle) compare(l living, r node.Replica, tp model.TopicIDPartition, na
 func (o *oracle) candidates(nodes []living) {
 	for _, l := range nodes {
 		if img := l.n.Image(); o.latest == nil || img.Offset > o.latest.Offset {
+			o.tell(img)
 			o.latest = img
 		}
 	}
@@ -372,6 +376,30 @@ func (o *oracle) candidates(nodes []living) {
 			if end := r.LogEnd(); end < c.end {
 				o.fail("R1", "%s-%d on %s is in the ISR %v and ends at %d, but %d was committed", r.TP().Topic, tp.Partition, l.p.m.name, part.ISR, end, c.end)
 			}
+		}
+	}
+}
+
+// tell notes what became of the partitions that are written to.
+func (o *oracle) tell(img *metadata.Image) {
+	t := img.Topic(topic)
+	if t == nil {
+		return
+	}
+	for i := range t.Partitions {
+		p := &t.Partitions[i]
+		if o.latest != nil {
+			if was := o.latest.Partition(model.TopicIDPartition{ID: t.ID, Partition: int32(i)}); was != nil && was.PartitionEpoch == p.PartitionEpoch {
+				continue
+			}
+		}
+		o.s.trace("metadata %d: %s-%d leader %d epoch %d.%d isr %v elr %v replicas %v", img.Offset, t.Name, i, p.Leader, p.LeaderEpoch, p.PartitionEpoch, p.ISR,
+			p.ELR, p.Replicas)
+		if len(p.ELR) > 0 {
+			o.s.sometimes("a replica was in the ELR")
+		}
+		if p.Leader == model.NoBroker {
+			o.s.sometimes("a partition had no leader")
 		}
 	}
 }

@@ -30,12 +30,13 @@ type Sim struct {
 
 	mu struct {
 		sync.Mutex
-		rng     *rand.Rand
-		events  uint64
-		hash    uint64
-		reached map[string]uint64
-		failure error
-		failed  chan struct{}
+		rng      *rand.Rand
+		events   uint64
+		hash     uint64
+		reached  map[string]uint64
+		failures int
+		failure  error
+		failed   chan struct{}
 	}
 }
 
@@ -164,6 +165,13 @@ func (s *Sim) sometimes(what string) {
 
 // fail says that something is wrong; the first time ends the run.
 func (s *Sim) fail(invariant string, err error) {
+	s.mu.Lock()
+	s.mu.failures++
+	again := s.mu.failures > 5
+	s.mu.Unlock()
+	if again {
+		return
+	}
 	s.trace("VIOLATION %s: %v", invariant, err)
 	s.mu.Lock()
 	defer s.mu.Unlock()
