@@ -68,6 +68,10 @@ func (t *tape) committed(offset int64) {
 	t.Begin(Op{Process: 9, F: Committed, Group: in("", -1), Mops: []Mop{rec(None, 0)}}).OK(rec(offset, 0))
 }
 
+func (t *tape) writesAs(p int, id int64, epoch int32) {
+	t.Note(Op{Process: p, F: ProducerID, Type: OK, Mops: []Mop{{Value: id, Epoch: epoch, Offset: None}}})
+}
+
 func (t *tape) admin(c Change) *Call { return t.Begin(Op{Process: 5, F: Admin, Change: &c}) }
 
 func (t *tape) describe(c Change) {
@@ -251,6 +255,9 @@ func anomalies() []struct {
 		{RealtimeStale, Options{},
 			func(t *tape) { t.send(0, 0, 1); t.wait(11 * time.Second); t.probe(1, HighWatermark, 1, 0) },
 			func(t *tape) { t.send(0, 0, 1); t.wait(11 * time.Second); t.probe(1, HighWatermark, 1, 1) }},
+		{ProducerReused, Options{},
+			func(t *tape) { t.writesAs(1, 7, 0); t.writesAs(2, 7, 1) },
+			func(t *tape) { t.writesAs(1, 7, 0); t.writesAs(1, 7, 1); t.writesAs(2, 8, 0) }},
 		{OffsetRealtime, Options{},
 			func(t *tape) { t.send(0, 5, 1); t.send(1, 4, 2) },
 			func(t *tape) { a := t.sending(1, 2); t.send(0, 5, 1); a.OK(rec(4, 2)) }},

@@ -7,6 +7,8 @@ type follower struct {
 	c      *checker
 	procs  map[int]*proc
 	groups *groups
+	// writers are the ops that told of each producer id.
+	writers map[int64]*Op
 }
 
 // proc is where one client stands.
@@ -30,7 +32,7 @@ type position struct {
 }
 
 func newFollower(c *checker) *follower {
-	return &follower{c: c, procs: map[int]*proc{}, groups: newGroups(c)}
+	return &follower{c: c, procs: map[int]*proc{}, groups: newGroups(c), writers: map[int64]*Op{}}
 }
 
 func (f *follower) proc(id int) *proc {
@@ -62,6 +64,19 @@ func (f *follower) follow(op *Op) {
 		}
 	case Commit, Committed:
 		f.groups.commit(op)
+	case ProducerID:
+		f.producerID(op)
+	}
+}
+
+// producerID: ids are given once for ever, or a new producer's first batches are taken for an old one's retries.
+func (f *follower) producerID(op *Op) {
+	for i := range op.Mops {
+		id := op.Mops[i].Value
+		if other, ok := f.writers[id]; ok && other.Process != op.Process {
+			f.c.report(ProducerReused, Key{}, []int{other.Index, op.Index}, "producer id %d was given to process %d and to process %d", id, other.Process, op.Process)
+		}
+		f.writers[id] = op
 	}
 }
 

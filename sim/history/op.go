@@ -57,6 +57,7 @@ const (
 	Committed   Func = "committed"
 	ListOffsets Func = "list-offsets"
 	Admin       Func = "admin"
+	ProducerID  Func = "producer-id" // what a process writes as: the id as Value, its epoch as Epoch
 	Crash       Func = "crash"
 )
 

@@ -139,6 +139,9 @@ func (t *tracer) question() (values, offsets map[int64]bool) {
 }
 
 func (t *tracer) mop(op *Op, m *Mop) string {
+	if op.F == ProducerID {
+		return fmt.Sprintf("id=%d epoch=%d", m.Value, m.Epoch)
+	}
 	var s string
 	if m.Value != 0 {
 		s = fmt.Sprintf("v%d", m.Value)

@@ -27,6 +27,7 @@ const perKey = 16
 type life struct {
 	client *kgo.Client
 	wake   chan struct{} // something was decided
+	acked  atomic.Bool   // something was
 	doubt  atomic.Bool   // offsets of acknowledgements can no longer be relied on
 	mu     struct {
 		sync.Mutex
@@ -56,6 +57,7 @@ func (p *producer) live(ctx context.Context) {
 	defer cancel() // before Close: what is open stays undecided
 	end := time.NewTimer(p.around(p.w.o.Pace.Life))
 	defer end.Stop()
+	known := false
 	for !p.done(ctx) && !l.broken() {
 		burst := 1
 		if p.rng.IntN(4) == 0 {
@@ -64,6 +66,7 @@ func (p *producer) live(ctx context.Context) {
 		for range burst {
 			p.send(inner, l)
 		}
+		known = known || l.acked.Load() && p.tellID(inner, l)
 		select {
 		case <-end.C:
 			if p.rng.IntN(2) == 0 {
@@ -123,8 +126,22 @@ func (p *producer) send(ctx context.Context, l *life) {
 	call := p.w.rec.Begin(history.Op{Process: p.process, F: history.Send, Mops: []history.Mop{m}})
 	l.client.Produce(ctx, &kgo.Record{Topic: p.w.o.Topic, Partition: part, Value: payload(value, padding)}, func(r *kgo.Record, err error) {
 		m.Offset = r.Offset
+		l.acked.Store(l.acked.Load() || err == nil)
 		l.leave(part, decide(call, m, err, l.doubt.Load()))
 	})
+}
+
+// tellID records under which producer id the client writes, which it knows once it has written.
+func (p *producer) tellID(ctx context.Context, l *life) bool {
+	ctx, cancel := context.WithTimeout(ctx, p.w.o.Pace.Timeout)
+	defer cancel()
+	id, epoch, err := l.client.ProducerID(ctx)
+	if err != nil {
+		return false
+	}
+	p.w.rec.Note(history.Op{Process: p.process, F: history.ProducerID, Type: history.OK,
+		Mops: []history.Mop{{Value: id, Epoch: int32(epoch), Offset: history.None}}})
+	return true
 }
 
 // decide ends a send, and reports whether the client is broken.

@@ -155,7 +155,7 @@ func enough(t *testing.T, h history.History) {
 		what string
 		n    int
 	}{
-		{"send ok", 300}, {"poll ok", 50}, {"assign ok", 6}, {"commit ok", 10}, {"committed ok", 3}, {"list-offsets ok", 20}, {"admin ok", 8}, {"crash info", 5},
+		{"send ok", 300}, {"producer-id ok", 3}, {"poll ok", 50}, {"assign ok", 6}, {"commit ok", 10}, {"committed ok", 3}, {"list-offsets ok", 20}, {"admin ok", 8}, {"crash info", 5},
 	} {
 		if counts[least.what] < least.n {
 			t.Errorf("%d of %q, wanted %d at least", counts[least.what], least.what, least.n)
