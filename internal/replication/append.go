@@ -37,7 +37,7 @@ type AppendResult struct {
 	LogStart      model.Offset
 	// Wait says that Waiter will be called.
 	Wait bool
-	// Sync says that it waits for a sync which nobody has asked for yet: Append.CommitLater.
+	// Sync says that a sync is wanted which nobody has asked for yet: Append.CommitLater.
 	Sync bool
 }
 
@@ -84,7 +84,7 @@ func (p *Partition) Append(a *Append) (AppendResult, error) {
 		res.Wait = true
 		p.mu.acks.push(ackWait{offset: info.Last + 1, waiter: a.Waiter, slot: a.Slot})
 	}
-	commit := res.Wait && p.mu.durability == commitlog.Fsync
+	commit := res.Wait && p.mu.durability == commitlog.Fsync || p.mu.wantsSync()
 	res.Sync = commit && a.CommitLater
 	p.unlockAndWake(moved || len(p.mu.followers) > 0)
 	if commit && !a.CommitLater {

@@ -39,9 +39,9 @@ func (p *Partition) Relocate(finish func() (*commitlog.Log, error)) error {
 	p.current.Store(next)
 	p.refreshLocked()
 	end := next.DurableEnd()
-	p.mu.synced(end)
+	moved := p.mu.synced(end, p.clock.Now())
 	syncs := p.takeSyncsLocked(end)
-	p.unlockAndWake(false)
+	p.unlockAndWake(moved)
 	for _, a := range syncs {
 		a.waiter.Wake(a.slot, nil)
 	}

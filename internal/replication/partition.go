@@ -149,7 +149,11 @@ func (p *Partition) BecomeLeader(m *metadata.Partition) {
 	p.mu.becomeLeader(m, p.clock.Now())
 	p.publishLocked()
 	p.endHandoverLocked()
+	commit := p.mu.wantsSync() && p.mu.durable < p.mu.end // it followed until now, and its last records are not synced yet
 	p.unlockAndWake(p.mu.hw > hw)
+	if commit {
+		p.log().Commit()
+	}
 }
 
 // BecomeFollower makes this node a follower of the partition's leader. Requests that wait for it as a leader are sent elsewhere.
@@ -185,9 +189,9 @@ func (p *Partition) OnDurable(end model.Offset) {
 	p.mu.Lock()
 	// The news may be old: the log may have been cut, and have grown again, since. What it says itself now is true.
 	end = min(end, p.log().DurableEnd())
-	p.mu.synced(end)
+	moved := p.mu.synced(end, p.clock.Now())
 	syncs := p.takeSyncsLocked(end)
-	p.unlockAndWake(false)
+	p.unlockAndWake(moved)
 	for _, a := range syncs {
 		a.waiter.Wake(a.slot, nil)
 	}

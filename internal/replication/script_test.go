@@ -130,7 +130,7 @@ func (m *machine) run(t *testing.T, line string) {
 	case "append":
 		m.append(a)
 	case "synced":
-		m.synced(model.Offset(a.num("end", 0)))
+		m.synced(model.Offset(a.num("end", 0)), m.now)
 	case "fetch":
 		_, c := m.fetched(model.BrokerID(a.num("from", 0)), model.BrokerEpoch(a.num("broker-epoch", -1)), model.Offset(a.num("offset", 0)), m.now)
 		m.sayProposal(c)

@@ -79,11 +79,21 @@ func (f *follower) refused(now time.Time) bool {
 	return !f.refusedAt.IsZero() && now.Sub(f.refusedAt) < refusedFor
 }
 
+// share is the leader's own part in the high watermark: like a follower's, what it has synced, if the topic wants that. Were it what the leader
+// has appended, a power cut of all could take from it what consumers had read and every follower still had, and if it came back first
+// the followers would cut that off: truncation below the high watermark (R5, L2). A leader without followers has nobody to differ from,
+// and lets consumers read before the sync.
+func (s *state) share() model.Offset {
+	if s.durability == commitlog.PageCache || len(s.followers) == 0 {
+		return s.end
+	}
+	return s.durable
+}
+
 // acknowledged is the durability rule: acks=all is answered for what lies below the offset it returns.
 //
-// The high watermark counts what every member of the ISR has. A follower's share in it is what it has synced, if the topic wants that;
-// the leader's own share is what it has appended, because consumers may read before the sync (see docs/durability.md). So the
-// leader's sync comes in here, and nowhere else.
+// The high watermark counts what every member of the ISR has. For a leader without followers that is what it has appended (see share and
+// docs/durability.md), so its sync comes in here.
 func (s *state) acknowledged() model.Offset {
 	if s.durability == commitlog.PageCache {
 		return s.hw

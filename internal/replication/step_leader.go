@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/klamm/klamm/internal/commitlog"
 	"github.com/klamm/klamm/internal/metadata"
 	"github.com/klamm/klamm/internal/model"
 )
@@ -67,7 +68,7 @@ func (s *state) advance(now time.Time) bool {
 		// Below min.insync.replicas nothing becomes committed: the last replica standing could lose it for all (KIP-966).
 		return false
 	}
-	hw := s.end
+	hw := s.share()
 	for i := range s.followers {
 		f := &s.followers[i]
 		if s.inMaximalISR(f.id) || s.joining(f, now) {
@@ -101,8 +102,15 @@ func (s *state) appended(end model.Offset, now time.Time) bool {
 	return true
 }
 
-// synced notes that the log is durable up to end.
-func (s *state) synced(end model.Offset) { s.durable = max(s.durable, end) }
+// synced notes that the log is durable up to end. It reports whether the high watermark moved.
+func (s *state) synced(end model.Offset, now time.Time) bool {
+	s.durable = max(s.durable, end)
+	return len(s.followers) > 0 && s.advance(now)
+}
+
+// wantsSync reports whether what is appended has to be made durable although nobody waits for an acknowledgement: others hold copies, and
+// consumers wait until all of them have it.
+func (s *state) wantsSync() bool { return s.durability == commitlog.Fsync && len(s.followers) > 0 }
 
 // fetched notes a follower's fetch from offset. It reports whether the high watermark moved, and the ISR to propose if the follower
 // has earned its place.
