@@ -1,7 +1,8 @@
-# Everything CI does is a target here. FUZZTIME, BENCHFLAGS and LINT may be set on the command line, CHAOS_KILLS in the environment.
+# Everything CI does is a target here. FUZZTIME, MINUTES, BENCHFLAGS and LINT may be set on the command line, CHAOS_* in the environment.
 GO        ?= go
 BIN       := bin/klamm
 FUZZTIME  ?= 10s
+MINUTES   ?= 0
 LINT      := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS   := -s -w -X main.version=$(VERSION)
@@ -38,9 +39,10 @@ interop: build
 interop-docs: build
 	$(GO) test -count=1 -timeout 25m ./test/interop -update-docs
 
-## chaos: bad input and bad days on real processes
+## chaos: bad input and bad days on real processes, every fault once; MINUTES=n goes on breaking a cluster for so long
 chaos: build
-	$(GO) test -count=1 -timeout 10m ./test/abuse/... ./test/lab/... ./test/chaos/...
+	$(GO) test -count=1 -timeout 10m ./test/abuse/... ./test/lab/...
+	CHAOS_MINUTES=$(MINUTES) $(GO) test -v -count=1 -timeout $$((15 + 3 * $(MINUTES)))m ./test/chaos/...
 
 ## lint: go vet and golangci-lint
 lint:

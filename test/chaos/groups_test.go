@@ -47,7 +47,7 @@ func TestGroupThroughKills(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 
-	load := startLoad(ctx, t, addr, groupTopic, 2)
+	load := startProducers(ctx, t, addr, groupTopic, 2)
 	w := &watch{t: t, addr: addr}
 	w.mu.owners, w.mu.commits = map[int32]string{}, map[int32]int64{}
 	var members [4]*groupMember
@@ -107,7 +107,7 @@ func (w *watch) join(ctx context.Context, i int) *groupMember {
 	opts := []kgo.Opt{
 		kgo.SeedBrokers(w.addr), kgo.ConsumerGroup(groupName), kgo.ConsumeTopics(groupTopic), kgo.Balancers(kgo.CooperativeStickyBalancer()),
 		kgo.SessionTimeout(4 * time.Second), kgo.HeartbeatInterval(200 * time.Millisecond), kgo.RebalanceTimeout(5 * time.Second),
-		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.DisableAutoCommit(), kgo.BlockRebalanceOnPoll(), kgo.FetchMaxWait(200 * time.Millisecond),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.DisableAutoCommit(), kgo.BlockRebalanceOnPoll(), kgo.MetadataMinAge(50 * time.Millisecond), kgo.FetchMaxWait(200 * time.Millisecond),
 		kgo.RetryBackoffFn(func(int) time.Duration { return 20 * time.Millisecond }),
 		kgo.OnPartitionsAssigned(func(_ context.Context, _ *kgo.Client, a map[string][]int32) { w.assigned(m.name, a[groupTopic]) }),
 		kgo.OnPartitionsRevoked(func(_ context.Context, _ *kgo.Client, a map[string][]int32) { w.released(m.name, a[groupTopic]) }),

@@ -50,7 +50,7 @@ func TestKillNineUnderLoad(t *testing.T) {
 
 	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Minute)
 	defer cancel()
-	load := startLoad(ctx, t, addr, topic, 3)
+	load := startProducers(ctx, t, addr, topic, 3)
 	var slowest time.Duration
 	for i := range kills {
 		load.awaitProgress(ctx, t, 50)
@@ -101,13 +101,13 @@ type load struct {
 	}
 }
 
-func startLoad(ctx context.Context, t *testing.T, addr, topic string, producers int) *load {
+func startProducers(ctx context.Context, t *testing.T, addr, topic string, producers int) *load {
 	ctx, cancel := context.WithCancel(ctx)
 	l := &load{cancel: cancel}
 	l.mu.more = make(chan struct{})
 	for p := range producers {
 		cl, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(addr, ",")...), kgo.DefaultProduceTopic(topic), kgo.RequiredAcks(kgo.AllISRAcks()),
-			kgo.RecordDeliveryTimeout(time.Minute), kgo.ProducerLinger(time.Millisecond), kgo.MaxBufferedRecords(200),
+			kgo.RecordDeliveryTimeout(time.Minute), kgo.ProducerLinger(time.Millisecond), kgo.MaxBufferedRecords(200), kgo.MetadataMinAge(50*time.Millisecond),
 			kgo.RetryBackoffFn(func(int) time.Duration { return 20 * time.Millisecond }), kgo.RecordRetries(1<<30))
 		if err != nil {
 			t.Fatal(err)

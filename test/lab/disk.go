@@ -192,3 +192,11 @@ func (d *Disk) Fast() error {
 	}
 	return again(func() error { return os.Remove(d.group) })
 }
+
+// Eject takes the disk away for good.
+func (d *Disk) Eject() error {
+	if err := again(func() error { return syscall.Unmount(d.Dir, 0) }); err != nil {
+		return fmt.Errorf("unmount %s: %w", d.Dir, err)
+	}
+	return again(func() error { return syscall.Unmount(d.tray, 0) })
+}
