@@ -26,6 +26,10 @@ type Options struct {
 	Started func() bool
 	// Metrics is served at /metrics.
 	Metrics prometheus.Gatherer
+	// Events is served at /api/v1/events.
+	Events EventSource
+	// Notes are things worth knowing that do not make the node less ready: they are listed with ?verbose only.
+	Notes func() []Check
 	// Index is the text of the page at /.
 	Index func() string
 }
@@ -36,6 +40,7 @@ type Options struct {
 //	GET /readyz          200 when every check holds, else 503; ?verbose lists them
 //	GET /startupz        200 once the node has been ready
 //	GET /metrics         Prometheus text format
+//	GET /api/v1/events   what happened to the cluster and why; ?since=TIME, ?limit=N, ?node=local
 //	GET /debug/pprof/    Go profiles, to callers on the same machine only
 func New(o Options) http.Handler {
 	mux := http.NewServeMux()
@@ -49,6 +54,7 @@ func New(o Options) http.Handler {
 		plain(w, http.StatusServiceUnavailable, "starting\n")
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(o.Metrics, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /api/v1/events", o.events)
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, o.Index()) })
 	mux.Handle("GET /debug/pprof/", local(pprof.Index))
 	mux.Handle("GET /debug/pprof/cmdline", local(pprof.Cmdline))
@@ -60,18 +66,24 @@ func New(o Options) http.Handler {
 
 func (o Options) ready(w http.ResponseWriter, r *http.Request) {
 	status := http.StatusOK
+	_, verbose := r.URL.Query()["verbose"]
 	var text strings.Builder
 	for _, c := range o.Checks() {
 		mark := "+"
 		if !c.OK {
 			mark, status = "-", http.StatusServiceUnavailable
 		}
-		if _, verbose := r.URL.Query()["verbose"]; verbose || !c.OK {
-			fmt.Fprintf(&text, "[%s] %s", mark, c.Name)
-			if c.Detail != "" {
-				text.WriteString(": " + c.Detail)
+		if verbose || !c.OK {
+			c.write(&text, mark)
+		}
+	}
+	if verbose && o.Notes != nil {
+		for _, c := range o.Notes() {
+			mark := "+"
+			if !c.OK {
+				mark = "!"
 			}
-			text.WriteByte('\n')
+			c.write(&text, mark)
 		}
 	}
 	if status == http.StatusOK {
@@ -80,6 +92,14 @@ func (o Options) ready(w http.ResponseWriter, r *http.Request) {
 		text.WriteString("not ready\n")
 	}
 	plain(w, status, text.String())
+}
+
+func (c *Check) write(to *strings.Builder, mark string) {
+	fmt.Fprintf(to, "[%s] %s", mark, c.Name)
+	if c.Detail != "" {
+		to.WriteString(": " + c.Detail)
+	}
+	to.WriteByte('\n')
 }
 
 func plain(w http.ResponseWriter, status int, text string) {

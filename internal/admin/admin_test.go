@@ -28,6 +28,7 @@ func TestRoutes(t *testing.T) {
 		Checks: func() []Check {
 			return []Check{{Name: "log dirs", OK: true, Detail: "1 of 1"}, {Name: "metadata", OK: ready, Detail: "no leader"}}
 		},
+		Notes:   func() []Check { return []Check{{Name: "in sync", Detail: "t-0 lacks broker 2"}} },
 		Started: func() bool { return ready },
 		Metrics: reg,
 		Index:   func() string { return "klamm\n" },
@@ -43,7 +44,7 @@ func TestRoutes(t *testing.T) {
 		{false, "/readyz", far, 503, "[-] metadata: no leader\nnot ready"},
 		{false, "/startupz", far, 503, "starting"},
 		{true, "/readyz", far, 200, "ready\n"},
-		{true, "/readyz?verbose", far, 200, "[+] log dirs: 1 of 1\n[+] metadata"},
+		{true, "/readyz?verbose", far, 200, "[+] log dirs: 1 of 1\n[+] metadata: no leader\n[!] in sync: t-0 lacks broker 2\nready"},
 		{true, "/startupz", far, 200, "ok"},
 		{true, "/metrics", far, 200, "klamm_up 1"},
 		{true, "/", far, 200, "klamm"},

@@ -8,6 +8,7 @@ func rooms() map[string][]string {
 		"internal/model":     {},
 		"internal/clock":     {},
 		"internal/vfs":       {},
+		"internal/event":     {"internal/model"},
 		"internal/invariant": {},
 
 		// Floor 1: formats.
@@ -18,7 +19,7 @@ func rooms() map[string][]string {
 		// Floor 2: engines.
 		"internal/commitlog":         {"internal/model", "internal/batch", "internal/vfs", "internal/clock", "internal/invariant"},
 		"internal/metadata":          {"internal/model", "internal/wire", "internal/invariant"},
-		"internal/controller":        {"internal/model", "internal/metadata", "internal/config", "internal/clock", "internal/invariant"},
+		"internal/controller":        {"internal/model", "internal/event", "internal/metadata", "internal/config", "internal/clock", "internal/invariant"},
 		"internal/replication":       {"internal/model", "internal/batch", "internal/commitlog", "internal/metadata", "internal/clock", "internal/invariant"},
 		"internal/coordinator":       {"internal/model", "internal/wire", "internal/batch", "internal/metadata", "internal/clock", "internal/invariant"},
 		"internal/coordinator/group": {"internal/coordinator", "internal/model", "internal/wire", "internal/batch", "internal/metadata", "internal/clock", "internal/invariant"},
@@ -30,8 +31,8 @@ func rooms() map[string][]string {
 		"internal/server":  {"internal/model", "internal/wire", "internal/clock"},
 		"internal/api": {"internal/model", "internal/wire", "internal/batch", "internal/config", "internal/metadata", "internal/controller", "internal/quorum",
 			"internal/replication", "internal/coordinator/...", "internal/server", "internal/clock"},
-		"internal/peer":  {"internal/model", "internal/wire", "internal/metadata", "internal/controller", "internal/server"},
-		"internal/admin": {"internal/model", "internal/metadata"},
+		"internal/peer":  {"internal/model", "internal/event", "internal/wire", "internal/metadata", "internal/controller", "internal/server"},
+		"internal/admin": {"internal/model", "internal/event", "internal/metadata"},
 
 		// Floor 4: the house.
 		"internal/cli/...": {"internal/cli/...", "internal/model", "internal/wire", "internal/config", "internal/batch", "internal/commitlog", "internal/vfs"},

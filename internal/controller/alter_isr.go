@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/klamm/klamm/internal/metadata"
 	"github.com/klamm/klamm/internal/model"
@@ -21,6 +22,14 @@ type ProposedISR struct {
 	LeaderEpoch    model.LeaderEpoch
 	PartitionEpoch model.PartitionEpoch
 	ISR            []ISRMember
+	Lost           []Lost // why members are left out, for the record
+}
+
+// Lost is a member that fell behind.
+type Lost struct {
+	ID             model.BrokerID
+	Silent, Behind time.Duration // since its last fetch, and since it last had everything
+	Records        int64         // that it lacks
 }
 
 // ISRMember is a broker of a proposed ISR, with the epoch its fetches carried (KIP-903); -1 for the leader, and for members that have not
@@ -48,6 +57,8 @@ func (c *Controller) AlterISR(ctx context.Context, q AlterISR) ([]ISROutcome, er
 			return nil, result{err: out}
 		}
 		records, reply := alterISR(c.electorate(img), &q)
+		c.because("reassignment", "its reassignment is done")
+		c.why.lost = lostCauses(&q)
 		return records, result{reply: reply}
 	})
 	if err == nil {

@@ -43,6 +43,7 @@ func (b *balancer) run() {
 	more := false
 	b.c.step(operation{
 		decide: func(img *metadata.Image) (records []metadata.Record) {
+			b.c.because("preferred", "it goes back to the preferred replica")
 			if records, more = b.c.electorate(img).balance(balanceAtOnce); len(records) > 0 {
 				b.c.o.Logger.Info("leadership goes back to preferred replicas", "partitions", len(records))
 			}

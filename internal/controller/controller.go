@@ -9,6 +9,7 @@ import (
 
 	"github.com/klamm/klamm/internal/clock"
 	"github.com/klamm/klamm/internal/config"
+	"github.com/klamm/klamm/internal/event"
 	"github.com/klamm/klamm/internal/invariant"
 	"github.com/klamm/klamm/internal/metadata"
 	"github.com/klamm/klamm/internal/model"
@@ -42,6 +43,8 @@ type Options struct {
 	SessionTimeout time.Duration
 	// BalanceInterval is how often leadership goes back to preferred replicas (leader.imbalance.check.interval.seconds); 0 is never.
 	BalanceInterval time.Duration
+	// Tell is called, in order, with what happened once it is committed. It must not block. May be nil.
+	Tell func(event.Event)
 }
 
 const defaultSessionTimeout = 9 * time.Second
@@ -68,6 +71,7 @@ type Controller struct {
 	inflight int
 	last     *proposal // the newest in flight
 	waiting  []operation
+	why      cause // of the decision that is being made
 	sessions sessions
 	balancer balancer
 }
@@ -80,12 +84,18 @@ type operation struct {
 
 // proposal is a batch of records in flight, and who waits for it: its own operation, and those that decided on top of it that nothing
 // has to change.
-type proposal struct{ settle []func(error) }
+type proposal struct {
+	settle []func(error)
+	events []event.Event // told when it is committed
+}
 
 // New starts a controller. It acts as soon as the log says that this node leads.
 func New(o Options) *Controller {
 	if o.SessionTimeout <= 0 {
 		o.SessionTimeout = defaultSessionTimeout
+	}
+	if o.Tell == nil {
+		o.Tell = func(event.Event) {}
 	}
 	c := &Controller{o: o, ended: make(chan struct{})}
 	c.inbox.init()
@@ -168,6 +178,7 @@ func (c *Controller) step(op operation) {
 		c.waiting = append(c.waiting, op)
 		return
 	}
+	c.why = cause{}
 	records := op.decide(c.tip)
 	if len(records) == 0 {
 		// The answer may rest on records that are still in flight: it must not be given before they are safe.
@@ -178,14 +189,14 @@ func (c *Controller) step(op operation) {
 		}
 		return
 	}
-	next, _, err := c.tip.Apply(c.tip.Offset+1, records)
+	next, delta, err := c.tip.Apply(c.tip.Offset+1, records)
 	if err != nil {
 		c.o.Logger.Error("controller decision refused", "err", err)
 		op.settle(errors.Join(errInternal, err))
 		return
 	}
+	p := &proposal{settle: []func(error){op.settle}, events: tell(c.tip, next, delta, c.why)}
 	c.tip = next
-	p := &proposal{settle: []func(error){op.settle}}
 	term := c.term
 	c.last = p
 	c.inflight++
@@ -196,6 +207,12 @@ func (c *Controller) step(op operation) {
 
 // settled ends a proposal.
 func (c *Controller) settled(term int32, p *proposal, err error) {
+	for i := range p.events {
+		if e := &p.events[i]; err == nil {
+			e.Time, e.Node = c.o.Clock.Now(), c.o.Me
+			c.o.Tell(*e)
+		}
+	}
 	for _, settle := range p.settle {
 		settle(err)
 	}

@@ -97,16 +97,20 @@ func (l *fakeLog) Watch(lead func(int32), resign func()) { l.lead, l.resign = le
 // Follows finds every member well.
 func (l *fakeLog) Follows(model.UUID) (answers, caught bool) { return true, true }
 
-func startController(t *testing.T, l *fakeLog, c clock.Clock) *Controller {
+func startController(t *testing.T, l *fakeLog, c clock.Clock, change ...func(*Options)) *Controller {
 	t.Helper()
 	static, _, err := config.Load(config.LoadOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctrl := New(Options{
+	o := Options{
 		Me: 1, Log: l, Clock: c, Logger: slog.New(slog.DiscardHandler), Random: rand.NewChaCha8([32]byte{2}),
 		Resolver: config.NewResolver(static, 1),
-	})
+	}
+	for _, f := range change {
+		f(&o)
+	}
+	ctrl := New(o)
 	t.Cleanup(ctrl.Close)
 	return ctrl
 }

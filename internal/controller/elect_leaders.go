@@ -11,6 +11,7 @@ import (
 // ElectLeaders elects leaders on order (KIP-460). Without partitions it elects wherever that changes something and answers only there.
 func (c *Controller) ElectLeaders(ctx context.Context, q ElectLeaders) ([]PartitionOutcome, error) {
 	return run(ctx, c, func(img *metadata.Image) ([]metadata.Record, []PartitionOutcome) {
+		c.because("order", "ordered by an administrator")
 		return electLeaders(c.electorate(img), &q)
 	})
 }

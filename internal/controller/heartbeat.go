@@ -19,6 +19,7 @@ func (c *Controller) Heartbeat(ctx context.Context, h Heartbeat) (HeartbeatReply
 			return nil, result{err: out}
 		}
 		c.sessions.touch(h.ID)
+		c.becauseOf(&h)
 		records, reply := heartbeat(c.electorate(img), &h)
 		return records, result{reply: reply}
 	})
@@ -26,6 +27,21 @@ func (c *Controller) Heartbeat(ctx context.Context, h Heartbeat) (HeartbeatReply
 		err = got.err
 	}
 	return got.reply, err
+}
+
+// becauseOf notes why a heartbeat changes something.
+func (c *Controller) becauseOf(h *Heartbeat) {
+	switch {
+	case h.WantShutdown:
+		c.because("stopping", "broker %d is stopping", h.ID)
+	case h.WantFence:
+		c.because("wish", "broker %d is fenced by its own wish", h.ID)
+		c.why.brief = "by its own wish"
+	case len(h.OfflineDirs) > 0:
+		c.because("disk", "a data directory of broker %d is offline", h.ID)
+	default:
+		c.because("back", "broker %d takes part again", h.ID)
+	}
 }
 
 func heartbeat(e *electorate, h *Heartbeat) ([]metadata.Record, HeartbeatReply) {

@@ -26,6 +26,7 @@ func (c *Controller) Join(ctx context.Context, j Join) (model.BrokerID, error) {
 		err error
 	}
 	got, err := run(ctx, c, func(img *metadata.Image) ([]metadata.Record, reply) {
+		c.because("wiped", "it came back with an empty disk")
 		records, id, out := admit(img, &j, c.o.Log.Follows)
 		if !out.OK() {
 			return nil, reply{err: out}
@@ -114,6 +115,7 @@ func voterRecord(id model.BrokerID, dir model.UUID, learner bool, endpoints []me
 func (c *Controller) PromoteLearners(ctx context.Context, directories []model.UUID) error {
 	_, err := run(ctx, c, func(img *metadata.Image) ([]metadata.Record, struct{}) {
 		var records []metadata.Record
+		c.because("grow", "the quorum grows to klamm.controllers")
 		for _, v := range img.Voters() {
 			if v.Learner && !v.Held && slices.Contains(directories, v.DirectoryID) {
 				records = append(records, voterRecord(v.NodeID, v.DirectoryID, false, v.Endpoints))

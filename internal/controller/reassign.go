@@ -13,6 +13,7 @@ import (
 // ones go. Each partition succeeds or fails on its own; success means that it has begun, or that there was nothing to do.
 func (c *Controller) AlterPartitionReassignments(ctx context.Context, q Reassignments) ([]PartitionOutcome, error) {
 	return run(ctx, c, func(img *metadata.Image) ([]metadata.Record, []PartitionOutcome) {
+		c.because("order", "ordered by an administrator")
 		return reassign(c.electorate(img), &q)
 	})
 }

@@ -20,6 +20,7 @@ func (c *Controller) RegisterBroker(ctx context.Context, r Registration) (model.
 			return nil, reply{err: out}
 		}
 		c.sessions.touch(r.ID)
+		c.because("restart", "broker %d has restarted", r.ID)
 		return records, reply{epoch: epoch}
 	})
 	if err == nil {

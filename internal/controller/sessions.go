@@ -41,7 +41,7 @@ func (s *sessions) fenceGone(img *metadata.Image) {
 	for id, epoch := range s.gone {
 		if b := img.Broker(id); b != nil && b.Epoch == epoch && !b.Fenced {
 			delete(s.last, id)
-			s.c.fenceSilent(id, "its process is gone")
+			s.c.fenceSilent(id, "gone", "its process is dead (its connections closed)")
 		}
 	}
 	clear(s.gone)
@@ -107,14 +107,14 @@ func (s *sessions) expire(late time.Duration) {
 			continue
 		}
 		delete(s.last, id)
-		s.c.fenceSilent(id, "no heartbeat for "+s.c.o.SessionTimeout.String())
+		s.c.fenceSilent(id, "silent", "no heartbeat for "+s.c.o.SessionTimeout.String())
 	}
 	if len(s.last) > 0 {
 		s.lookIn(soonest)
 	}
 }
 
-func (c *Controller) fenceSilent(id model.BrokerID, reason string) {
+func (c *Controller) fenceSilent(id model.BrokerID, word, reason string) {
 	c.step(operation{
 		decide: func(img *metadata.Image) []metadata.Record {
 			b := img.Broker(id)
@@ -122,6 +122,8 @@ func (c *Controller) fenceSilent(id model.BrokerID, reason string) {
 				return nil
 			}
 			c.o.Logger.Warn("broker fenced", "broker", id, "reason", reason)
+			c.because(word, "broker %d is fenced, %s", id, reason)
+			c.why.brief = reason
 			return fence(c.electorate(img), b)
 		},
 		settle: func(error) {},

@@ -10,6 +10,7 @@ import (
 // UnregisterBroker forgets a broker, so that its id is free (KIP-500), and takes it out of the metadata quorum. Its replicas stay assigned to it until they are reassigned.
 func (c *Controller) UnregisterBroker(ctx context.Context, id model.BrokerID) (Outcome, error) {
 	return run(ctx, c, func(img *metadata.Image) ([]metadata.Record, Outcome) {
+		c.because("unregistered", "broker %d was unregistered", id)
 		return unregisterBroker(c.electorate(img), id, c.o.Log.Follows)
 	})
 }

@@ -33,7 +33,10 @@ type follows func(directory model.UUID) (answers, caught bool)
 
 // AddVoter gives a learner its vote (API 80). REQUEST_TIMED_OUT says that it may come to that yet.
 func (c *Controller) AddVoter(ctx context.Context, k VoterKey) (Outcome, error) {
-	return run(ctx, c, func(img *metadata.Image) ([]metadata.Record, Outcome) { return addVoter(img, k, c.o.Log.Follows) })
+	return run(ctx, c, func(img *metadata.Image) ([]metadata.Record, Outcome) {
+		c.because("order", "ordered by an administrator")
+		return addVoter(img, k, c.o.Log.Follows)
+	})
 }
 
 func addVoter(img *metadata.Image, k VoterKey, f follows) ([]metadata.Record, Outcome) {
@@ -66,6 +69,7 @@ func (c *Controller) RemoveVoter(ctx context.Context, k VoterKey) (Outcome, erro
 		err error
 	}
 	got, err := run(ctx, c, func(img *metadata.Image) ([]metadata.Record, reply) {
+		c.because("order", "ordered by an administrator")
 		records, out := removeVoter(img, k, c.o.Log.Follows)
 		if out.OK() && k.ID == c.o.Me {
 			return nil, reply{err: ErrLeads}
@@ -133,6 +137,7 @@ func voterSet(img *metadata.Image) string {
 // changes are one entry, so that there are never fewer voters, nor more.
 func (c *Controller) ReplaceVoter(ctx context.Context, lost, heir model.UUID) error {
 	out, err := run(ctx, c, func(img *metadata.Image) ([]metadata.Record, Outcome) {
+		c.because("replaced", "the voter at its address lost its disk, and came back as this one")
 		return replaceVoter(img, lost, heir, c.o.Log.Follows)
 	})
 	if err == nil && !out.OK() {

@@ -78,7 +78,9 @@ func (n *Node) serveHTTP(addr string) error {
 	}
 	n.edges.httpAddr = socket.Addr().String()
 	n.edges.http = &http.Server{
-		Handler:           admin.New(admin.Options{Checks: n.checks, Started: n.started.Load, Metrics: n.registry(), Index: n.index}),
+		Handler: admin.New(admin.Options{
+			Checks: n.checks, Notes: n.notes, Started: n.started.Load, Metrics: n.registry(), Events: n.collectEvents, Index: n.index,
+		}),
 		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 64 << 10,
 	}
 	n.edges.done.Go(func() {

@@ -114,6 +114,9 @@ func (p *isrProposals) take() controller.AlterISR {
 		for _, m := range c.ISR {
 			one.ISR = append(one.ISR, controller.ISRMember{ID: m.ID, Epoch: m.Epoch})
 		}
+		for _, l := range c.Lost {
+			one.Lost = append(one.Lost, controller.Lost{ID: l.ID, Silent: l.Silent, Behind: l.Behind, Records: l.Records})
+		}
 		q.Partitions = append(q.Partitions, one)
 	}
 	return q
@@ -180,6 +183,9 @@ func (p *isrProposals) again(c *controller.ProposedISR) {
 	for _, m := range c.ISR {
 		change.ISR = append(change.ISR, replication.ISRMember{ID: m.ID, Epoch: m.Epoch})
 	}
+	for _, l := range c.Lost {
+		change.Lost = append(change.Lost, replication.Lost{ID: l.ID, Silent: l.Silent, Behind: l.Behind, Records: l.Records})
+	}
 	p.mu.open[c.TopicIDPartition] = change
 }
 
@@ -195,6 +201,11 @@ func (n *Node) alterISR(ctx context.Context, q controller.AlterISR) ([]controlle
 		rp := wire.AlterISRRequestPartition{TopicID: c.ID, Index: c.Partition, LeaderEpoch: int32(c.LeaderEpoch), PartitionEpoch: int32(c.PartitionEpoch)}
 		for _, m := range c.ISR {
 			rp.NewISR = append(rp.NewISR, wire.AlterISRRequestPartitionMember{BrokerID: int32(m.ID), BrokerEpoch: int64(m.Epoch)})
+		}
+		for _, l := range c.Lost {
+			rp.Lost = append(rp.Lost, wire.AlterISRRequestPartitionLost{
+				BrokerID: int32(l.ID), SilentMs: l.Silent.Milliseconds(), BehindMs: l.Behind.Milliseconds(), Records: l.Records,
+			})
 		}
 		req.Partitions = append(req.Partitions, rp)
 	}

@@ -154,6 +154,7 @@ func (n *Node) openPort() {
 	}
 	n.links.service.Open(peer.Cluster{
 		Me: n.me, Raft: n.quorum.Receive, Controller: n.controller, Forward: n.carryOut, Fetch: followers{n}, CodeOf: n.codeOf,
+		Events: n.edges.happened.Newest,
 	})
 }
 

@@ -75,6 +75,8 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	c.apis(out)
 	c.partitions(out)
 	c.dirs(out)
+	c.happened(out)
+	c.ailments(out)
 }
 
 func (c collector) server(out chan<- prometheus.Metric) {

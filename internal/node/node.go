@@ -17,6 +17,7 @@ import (
 	"github.com/klamm/klamm/internal/config"
 	"github.com/klamm/klamm/internal/controller"
 	"github.com/klamm/klamm/internal/coordinator/group"
+	"github.com/klamm/klamm/internal/event"
 	"github.com/klamm/klamm/internal/metadata"
 	"github.com/klamm/klamm/internal/model"
 	"github.com/klamm/klamm/internal/quorum"
@@ -67,6 +68,7 @@ type edges struct {
 	httpAddr  string
 	metrics   *api.Metrics
 	events    *events
+	happened  *event.List
 	cancel    context.CancelFunc // ends waiting requests
 	done      sync.WaitGroup
 }
@@ -107,7 +109,7 @@ func build(ctx context.Context, s *settings, version string, w world) (n *Node, 
 	n.levelName = n.static.String("klamm.log.level")
 	n.resolver = config.NewResolver(s.static, n.me)
 	n.replicas = newReplicas()
-	n.edges.events = newEvents(n.log)
+	n.edges.events, n.edges.happened = newEvents(n.log), event.NewList(keptEvents)
 	n.follow()
 	if err := n.openDirs(s.dirs, found); err != nil {
 		return n, err
@@ -182,6 +184,7 @@ func (n *Node) openDirs(paths []string, found *place) error {
 // dirOffline ends the service of every replica in a failed directory. A node without a directory left stops, as Kafka does.
 func (n *Node) dirOffline(path string, err error) {
 	n.log.Error("data directory is offline", "dir", path, "err", err)
+	n.tell(event.DirOffline, "failed", fmt.Sprintf("data directory %s of broker %d is offline: %v", path, n.me, err))
 	if n.dirs == nil {
 		return
 	}
@@ -232,6 +235,7 @@ func (n *Node) joinQuorum(ctx context.Context, found *place) error {
 	n.controller = controller.New(controller.Options{
 		Me: n.me, Log: n.quorum, Clock: n.clock, Logger: n.log.With("component", "controller"), Random: n.random, Resolver: n.resolver,
 		SessionTimeout: n.static.Duration("broker.session.timeout.ms"), BalanceInterval: n.balanceInterval(),
+		Tell: n.edges.happened.Add,
 	})
 	n.openPort()
 	if err := n.quorum.Ready(ctx); err != nil {

@@ -1,6 +1,8 @@
 package peer
 
 import (
+	"time"
+
 	"github.com/klamm/klamm/internal/controller"
 	"github.com/klamm/klamm/internal/model"
 	"github.com/klamm/klamm/internal/wire"
@@ -22,6 +24,11 @@ func alterISR(x *call) error {
 		for _, m := range rp.NewISR {
 			c.ISR = append(c.ISR, controller.ISRMember{ID: model.BrokerID(m.BrokerID), Epoch: model.BrokerEpoch(m.BrokerEpoch)})
 		}
+		for _, l := range rp.Lost {
+			c.Lost = append(c.Lost, controller.Lost{
+				ID: model.BrokerID(l.BrokerID), Silent: ms(l.SilentMs), Behind: ms(l.BehindMs), Records: l.Records,
+			})
+		}
 		q.Partitions = append(q.Partitions, c)
 	}
 	reply, err := x.Controller.AlterISR(x.s.ctx, q)
@@ -31,3 +38,5 @@ func alterISR(x *call) error {
 	}
 	return x.send(&resp)
 }
+
+func ms(n int64) time.Duration { return time.Duration(n) * time.Millisecond }

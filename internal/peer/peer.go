@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"log/slog"
 	"sync/atomic"
+	"time"
 
 	"github.com/klamm/klamm/internal/controller"
+	"github.com/klamm/klamm/internal/event"
 	"github.com/klamm/klamm/internal/model"
 	"github.com/klamm/klamm/internal/server"
 	"github.com/klamm/klamm/internal/wire"
@@ -41,6 +43,8 @@ type Cluster struct {
 	Fetch server.Handler
 	// CodeOf is what an error of the controller is called on the wire.
 	CodeOf func(error) model.ErrorCode
+	// Events are the newest that this node has told, at most n and none older than since; oldest first.
+	Events func(since time.Time, n int) []event.Event
 }
 
 // Controller is what brokers ask of the active controller; any other answers NOT_CONTROLLER.
@@ -118,6 +122,8 @@ func table(key wire.Key) (entry, bool) {
 		return entry{handle: assignDirs, waits: true}, true
 	case wire.KeyForward:
 		return entry{handle: forward, waits: true}, true
+	case wire.KeyEvents:
+		return entry{handle: events}, true
 	}
 	return entry{}, false
 }

@@ -15,6 +15,16 @@ type ISRChange struct {
 	LeaderEpoch    model.LeaderEpoch
 	PartitionEpoch model.PartitionEpoch
 	ISR            []ISRMember
+	Lost           []Lost // why members are left out
+}
+
+// Lost is a member that fell behind.
+type Lost struct {
+	ID     model.BrokerID
+	Silent time.Duration // since its last fetch, or since this leader began to wait for one
+	Behind time.Duration // since it last had everything
+	// Records it lacks.
+	Records int64
 }
 
 // ISRMember is a broker of a proposed ISR; Epoch is -1 for the leader itself and for followers that did not say.
@@ -151,16 +161,30 @@ func (s *state) tick(now time.Time) *ISRChange {
 		return nil
 	}
 	isr := s.isr
+	var lost []Lost
 	for i := range s.followers {
 		f := &s.followers[i]
 		if f.end != s.end && now.Sub(f.caughtUp) > s.lagTime {
+			if slices.Contains(isr, f.id) {
+				lost = append(lost, s.lose(f, now))
+			}
 			isr = slices.DeleteFunc(slices.Clone(isr), func(id model.BrokerID) bool { return id == f.id })
 		}
 	}
 	if len(isr) == len(s.isr) {
 		return nil
 	}
-	return s.propose(isr)
+	c := s.propose(isr)
+	c.Lost = lost
+	return c
+}
+
+func (s *state) lose(f *follower, now time.Time) Lost {
+	l := Lost{ID: f.id, Behind: now.Sub(f.caughtUp), Records: int64(s.end - max(f.end, s.start))}
+	if l.Silent = l.Behind; f.seenAt.After(f.caughtUp) {
+		l.Silent = now.Sub(f.seenAt)
+	}
+	return l
 }
 
 func (s *state) propose(isr []model.BrokerID) *ISRChange {

@@ -62,6 +62,8 @@ type AlterISRRequestPartition struct {
 	// Recovering: the leader was elected uncleanly and has yet to finish
 	Recovering bool                             // v0+
 	NewISR     []AlterISRRequestPartitionMember // v0+
+	// Lost: why followers are left out, for the record
+	Lost []AlterISRRequestPartitionLost // v0+, tag 0
 	// UnknownTags are tagged fields of a newer protocol, passed on unread.
 	UnknownTags *Tags
 }
@@ -76,7 +78,21 @@ func (m *AlterISRRequestPartition) append(dst []byte, v int16) []byte {
 	for i := range m.NewISR {
 		dst = m.NewISR[i].append(dst, v)
 	}
-	dst = appendUvarint(dst, uint32(m.UnknownTags.count()))
+	tags := m.UnknownTags.count()
+	if len(m.Lost) > 0 {
+		tags++
+	}
+	dst = appendUvarint(dst, uint32(tags))
+	dst = appendTags(dst, m.UnknownTags, 0, 0)
+	if len(m.Lost) > 0 {
+		var mark int
+		dst, mark = openTag(dst, 0)
+		dst = appendArrayLen(dst, len(m.Lost), false, true)
+		for i := range m.Lost {
+			dst = m.Lost[i].append(dst, v)
+		}
+		dst = closeTag(dst, mark)
+	}
 	dst = appendTags(dst, m.UnknownTags, 0, allTags)
 	return dst
 }
@@ -95,7 +111,25 @@ func (m *AlterISRRequestPartition) decode(d *Decoder, v int16) {
 		m.NewISR[i] = NewAlterISRRequestPartitionMember()
 		m.NewISR[i].decode(d, v)
 	}
-	m.UnknownTags = d.tags()
+	for range d.tagCount() {
+		tag, outer := d.openTag()
+		switch {
+		case tag == 0:
+			m.Lost = newArray[AlterISRRequestPartitionLost](d, true, false, 29)
+			for i := range m.Lost {
+				if d.err != nil {
+					return
+				}
+				m.Lost[i].decode(d, v)
+			}
+		default:
+			m.UnknownTags = d.unknown(m.UnknownTags, tag)
+		}
+		d.closeTag(outer)
+		if d.err != nil {
+			return
+		}
+	}
 }
 
 // AlterISRRequestPartitionMember is held by AlterISRRequestPartition.NewISR.
@@ -124,6 +158,37 @@ func (m *AlterISRRequestPartitionMember) append(dst []byte, _ int16) []byte {
 func (m *AlterISRRequestPartitionMember) decode(d *Decoder, _ int16) {
 	m.BrokerID = d.int32()
 	m.BrokerEpoch = d.int64()
+	m.UnknownTags = d.tags()
+}
+
+// AlterISRRequestPartitionLost is held by AlterISRRequestPartition.Lost.
+type AlterISRRequestPartitionLost struct {
+	BrokerID int32 // v0+
+	// SilentMs: since its last fetch
+	SilentMs int64 // v0+
+	// BehindMs: since it last had everything
+	BehindMs int64 // v0+
+	// Records: that it lacks
+	Records int64 // v0+
+	// UnknownTags are tagged fields of a newer protocol, passed on unread.
+	UnknownTags *Tags
+}
+
+func (m *AlterISRRequestPartitionLost) append(dst []byte, _ int16) []byte {
+	dst = appendInt32(dst, m.BrokerID)
+	dst = appendInt64(dst, m.SilentMs)
+	dst = appendInt64(dst, m.BehindMs)
+	dst = appendInt64(dst, m.Records)
+	dst = appendUvarint(dst, uint32(m.UnknownTags.count()))
+	dst = appendTags(dst, m.UnknownTags, 0, allTags)
+	return dst
+}
+
+func (m *AlterISRRequestPartitionLost) decode(d *Decoder, _ int16) {
+	m.BrokerID = d.int32()
+	m.SilentMs = d.int64()
+	m.BehindMs = d.int64()
+	m.Records = d.int64()
 	m.UnknownTags = d.tags()
 }
 

@@ -87,6 +87,7 @@ const (
 	KeyAllocateProducerIDs                   Key = 1013
 	KeyForward                               Key = 1014
 	KeyAssignDirs                            Key = 1015
+	KeyEvents                                Key = 1020
 )
 
 // Keys are all APIs this codec speaks, ascending.
@@ -175,6 +176,7 @@ func Keys() []Key {
 		KeyAllocateProducerIDs,
 		KeyForward,
 		KeyAssignDirs,
+		KeyEvents,
 	}
 }
 
@@ -347,6 +349,8 @@ func Name(key Key) string {
 		return "Forward"
 	case KeyAssignDirs:
 		return "AssignDirs"
+	case KeyEvents:
+		return "Events"
 	}
 	return ""
 }
@@ -520,6 +524,8 @@ func Versions(key Key) (lowest, highest, flexibleFrom int16, ok bool) {
 	case KeyForward:
 		return 0, 0, 0, true
 	case KeyAssignDirs:
+		return 0, 0, 0, true
+	case KeyEvents:
 		return 0, 0, 0, true
 	}
 	return 0, 0, -1, false
@@ -718,6 +724,8 @@ func NewRequest(key Key) (Request, bool) {
 		return new(ForwardRequest), true
 	case KeyAssignDirs:
 		return new(AssignDirsRequest), true
+	case KeyEvents:
+		return new(EventsRequest), true
 	}
 	return nil, false
 }
@@ -902,6 +910,8 @@ func NewResponse(key Key) (Response, bool) {
 		return new(ForwardResponse), true
 	case KeyAssignDirs:
 		return new(AssignDirsResponse), true
+	case KeyEvents:
+		return new(EventsResponse), true
 	}
 	return nil, false
 }
