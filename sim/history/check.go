@@ -8,7 +8,8 @@ import (
 type Options struct {
 	// Healed is the TimeNs from which no fault was at work any more; 0 when there never was one, Never when they did not end.
 	Healed int64
-	// Final says that fresh consumers read every key from its start to its end after the heal: then everything acknowledged must have been read.
+	// Final says that fresh consumers read every key from its start to its end after the heal: then everything acknowledged, and everything that
+	// anybody ever read, must have been read by them. Processes with a final op are these consumers; without any, all readers count.
 	Final bool
 	// Stale is how long after an acknowledgement (and the heal) a reader may still miss it; 10 s when it is 0.
 	Stale time.Duration
@@ -51,7 +52,8 @@ func Check(h History, o Options) []Anomaly {
 	if o.Limit == 0 {
 		o.Limit = 100
 	}
-	c := &checker{h: h, o: o, counts: map[Kind]int{}, ids: map[Key]int32{}, values: make(map[int64]int32, len(h)/4), done: completions(h)}
+	c := &checker{h: h, o: o, counts: map[Kind]int{}, ids: map[Key]int32{}, values: make(map[int64]int32, len(h)/4), done: completions(h),
+		finals: map[int]bool{}}
 	for i := range h {
 		c.learn(&h[i])
 	}
@@ -59,6 +61,7 @@ func Check(h History, o Options) []Anomaly {
 		l.sort()
 	}
 	c.checkValues()
+	c.checkFinal()
 	c.checkEpochs()
 	f := newFollower(c)
 	for i := range h {
@@ -84,6 +87,7 @@ type checker struct {
 	// values leads from a value to its place in sends.
 	values map[int64]int32
 	sends  []sent
+	finals map[int]bool // processes of the final reads
 }
 
 func completions(h History) []int32 {

@@ -145,6 +145,20 @@ func anomalies() []struct {
 		{Unseen, final,
 			func(t *tape) { t.three(); t.poll(1, rec(0, 1), rec(1, 2)) },
 			func(t *tape) { t.three(); t.poll(1, rec(0, 1), rec(1, 2)); t.poll(1, rec(2, 3)) }},
+		{Unseen, final, // it was read once, and is gone
+			func(t *tape) {
+				t.three()
+				t.poll(1, rec(0, 1), rec(1, 2), rec(2, 3))
+				t.Note(Op{Process: 9, F: Final, Type: OK})
+				t.poll(9, rec(0, 1), rec(1, 2))
+			},
+			func(t *tape) {
+				t.three()
+				t.Note(Op{Process: 9, F: Final, Type: OK})
+				t.poll(9, rec(0, 1), rec(1, 2))
+				t.Note(Op{Process: 1009, F: Final, Type: OK})
+				t.poll(1009, rec(0, 1), rec(1, 2), rec(2, 3))
+			}},
 		{Misplaced, Options{},
 			func(t *tape) { t.send(0, 0, 1); t.poll(1, Mop{Key: key(1), Value: 1, Epoch: -1}) },
 			func(t *tape) { t.send(0, 0, 1); t.poll(1, rec(0, 1)) }},

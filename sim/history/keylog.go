@@ -41,6 +41,7 @@ type keyLog struct {
 	// pendingAck[r] is when the first acknowledgement of anything at rank r or behind it came; Never behind the last one.
 	pendingAck []int64
 	maxRead    int64
+	finalRead  int64 // the same, of the final reads
 	minRead    int64 // the lowest offset where anybody began to read, or that anybody read
 	known      int64 // while learning: the highest offset known so far
 	knower     int
@@ -48,7 +49,7 @@ type keyLog struct {
 }
 
 func newKeyLog(k Key, id int32) *keyLog {
-	return &keyLog{key: k, id: id, at: map[int64]int32{}, maxRead: None, minRead: math.MaxInt64, known: None, knower: -1}
+	return &keyLog{key: k, id: id, at: map[int64]int32{}, maxRead: None, finalRead: None, minRead: math.MaxInt64, known: None, knower: -1}
 }
 
 // learn takes in what op says of where values stand.
@@ -68,6 +69,8 @@ func (c *checker) learn(op *Op) {
 				l.minRead = min(l.minRead, m.Offset)
 			}
 		}
+	case Final:
+		c.finals[op.Process] = true
 	case ListOffsets:
 		for i := range op.Mops {
 			m := &op.Mops[i]
@@ -149,6 +152,9 @@ func (c *checker) learnRead(op *Op, m *Mop) {
 		e.read = op.Index
 	}
 	l.maxRead, l.minRead = max(l.maxRead, m.Offset), min(l.minRead, m.Offset)
+	if c.finals[op.Process] {
+		l.finalRead = max(l.finalRead, m.Offset)
+	}
 	l.know(m.Offset, op.Index)
 }
 
@@ -225,13 +231,38 @@ func (c *checker) checkValues() {
 		if s.typ != OK || s.begun < 0 || s.read >= 0 || c.o.LogStartMoves && s.acked >= 0 && s.acked < l.logStart {
 			continue
 		}
-		switch {
-		case s.acked >= 0 && s.acked <= l.maxRead && (c.o.Final || s.acked >= l.minRead):
+		if s.acked >= 0 && s.acked <= l.maxRead && (c.o.Final || s.acked >= l.minRead) {
 			c.report(LostWrite, l.key, []int{s.begun, s.done, l.readerPast(s.acked)},
 				"value %d was acknowledged at offset %d; readers came to offset %d, and none was given it", s.value, s.acked, l.maxRead)
-		case c.o.Final:
-			c.report(Unseen, l.key, []int{s.begun, s.done}, "value %d was acknowledged at offset %d, and the final polls ended at offset %d without it",
-				s.value, s.acked, l.maxRead)
+		} else if s.acked < 0 && c.o.Final {
+			c.report(Unseen, l.key, []int{s.begun, s.done}, "value %d was acknowledged without an offset, and nobody ever read it", s.value)
+		}
+	}
+}
+
+// checkFinal: the final polls, which begin at the start, come to the last record that anybody was told of. Had they left one out on their way,
+// it would be a skip; here is what was cut off at the end.
+func (c *checker) checkFinal() {
+	if !c.o.Final {
+		return
+	}
+	for _, l := range c.logs {
+		end := l.finalRead
+		if len(c.finals) == 0 {
+			end = l.maxRead
+		}
+		for r := l.rank(end + 1); r < len(l.entries); r++ {
+			e := &l.entries[r]
+			if c.o.LogStartMoves && e.offset < l.logStart {
+				continue
+			}
+			s := &c.sends[c.values[e.value]]
+			what := "acknowledged"
+			if s.typ != OK || s.begun < 0 {
+				what = "read"
+			}
+			c.report(Unseen, l.key, []int{s.begun, s.done, e.read}, "value %d was %s at offset %d, and the final polls ended at offset %d without it",
+				e.value, what, e.offset, end)
 		}
 	}
 }

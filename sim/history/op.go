@@ -59,6 +59,7 @@ const (
 	Admin       Func = "admin"
 	ProducerID  Func = "producer-id" // what a process writes as: the id as Value, its epoch as Epoch
 	Crash       Func = "crash"
+	Final       Func = "final" // from here on, what the process polls are the final reads
 )
 
 // Probe is which end of a partition a list-offsets op asked for.

@@ -20,7 +20,7 @@ import (
 // cluster did not give until ctx ended; then the history must be checked with Final all the same.
 func (w *Workload) Final(ctx context.Context) error {
 	w.stopFor(ctx)
-	return errors.Join(w.readAll(ctx), w.askAll(ctx))
+	return errors.Join(w.askAll(ctx), w.readAll(ctx)) // the reads last: records that are lost take all the time there is
 }
 
 // stopFor gives what is open a part of the time.
@@ -79,6 +79,7 @@ func (w *Workload) readAll(ctx context.Context) error {
 
 // readOnce reads with one client until enough says so.
 func (w *Workload) readOnce(ctx context.Context, b *body, enough func(got []history.Mop) bool) error {
+	w.rec.Note(history.Op{Process: b.process, F: history.Final, Type: history.OK})
 	cl, err := w.reader(ctx, b)
 	if err != nil {
 		return err

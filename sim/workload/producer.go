@@ -78,7 +78,9 @@ func (p *producer) live(ctx context.Context) {
 		}
 		p.rest(ctx, p.w.o.Pace.Send)
 	}
-	l.settle(ctx, 10*p.w.o.Pace.Timeout)
+	if !l.broken() {
+		l.settle(ctx, 10*p.w.o.Pace.Timeout)
+	}
 }
 
 func (p *producer) begin(ctx context.Context) (*life, error) {
