@@ -165,8 +165,18 @@ func (p *patient) bounce(place int, clean bool, topics ...string) {
 	p.healed(topics...)
 }
 
-// numbers reads a topic to its end: the number in each record by partition and offset.
+// numbers is the number in each record of a topic, by partition and offset.
 func (p *patient) numbers(topic string) map[string]string {
+	p.t.Helper()
+	found := map[string]string{}
+	for _, r := range p.records(topic) {
+		found[fmt.Sprintf("%d %d", r.Partition, r.Offset)] = strconv.FormatUint(binary.BigEndian.Uint64(r.Value), 10)
+	}
+	return found
+}
+
+// records reads a topic to its end.
+func (p *patient) records(topic string) []*kgo.Record {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.t.Context(), time.Minute)
 	defer cancel()
@@ -185,14 +195,14 @@ func (p *patient) numbers(topic string) map[string]string {
 		}
 	})
 	cl := client(p.t, p.addr, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: from}))
-	found := map[string]string{}
+	var found []*kgo.Record
 	for len(left) > 0 {
 		fetches := cl.PollFetches(ctx)
 		if err := fetches.Err(); err != nil {
 			p.t.Fatalf("read %s: %v", topic, err)
 		}
 		fetches.EachRecord(func(r *kgo.Record) {
-			found[fmt.Sprintf("%d %d", r.Partition, r.Offset)] = strconv.FormatUint(binary.BigEndian.Uint64(r.Value), 10)
+			found = append(found, r)
 			if end, _ := ends.Lookup(topic, r.Partition); r.Offset >= end.Offset-1 {
 				delete(left, r.Partition)
 			}
