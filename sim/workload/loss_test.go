@@ -42,10 +42,11 @@ func TestLossIsSeen(t *testing.T) {
 		halve(t, filepath.Join(b.DataDir(), "work-1", "00000000000000000000.log"))
 	}
 	c.Start()
-	run(ctx, t, 2*time.Second)
-	limited, done := context.WithTimeout(ctx, 10*time.Second)
+	run(ctx, t, time.Second)
+	limited, done := context.WithTimeout(ctx, 5*time.Second)
 	defer done()
 	failed := w.Final(limited) // it may well miss what it looks for
+	saveOnFailure(t, rec.History())
 	kinds := map[history.Kind]int{}
 	for _, a := range w.Check(history.Options{Final: true}) {
 		if kinds[a.Kind]++; kinds[a.Kind] == 1 {
