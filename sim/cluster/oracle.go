@@ -205,6 +205,9 @@ func (o *oracle) replica(l living, r node.Replica) {
 		o.fail("L3", "%s: log start %d, high watermark %d, end %d", name, start, hw, end)
 	}
 	info := r.Info()
+	if durable := r.Log.DurableEnd(); info.IsLeader && len(info.Replicas) > 1 && hw > durable {
+		o.fail("R1", "%s: high watermark %d, but only %d is on disk", name, hw, durable)
+	}
 	if info.IsLeader {
 		o.leader(l, r, tp, info, name)
 	}
@@ -373,8 +376,8 @@ func (o *oracle) candidates(nodes []living) {
 			if part == nil || c == nil || !slices.Contains(part.ISR, id) || r.Info().Offline {
 				continue
 			}
-			if end := r.LogEnd(); end < c.end {
-				o.fail("R1", "%s-%d on %s is in the ISR %v and ends at %d, but %d was committed", r.TP().Topic, tp.Partition, l.p.m.name, part.ISR, end, c.end)
+			if end := r.Log.DurableEnd(); end < c.end {
+				o.fail("R1", "%s-%d on %s is in the ISR %v and has %d on disk, but %d was committed", r.TP().Topic, tp.Partition, l.p.m.name, part.ISR, end, c.end)
 			}
 		}
 	}
