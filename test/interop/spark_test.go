@@ -1,14 +1,16 @@
 package interop
 
 import (
+	"bytes"
 	"context"
 	"fmt"
-	"os/exec"
+	"io"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/klamm/klamm/test/interop/clients"
@@ -36,6 +38,9 @@ func sparkCases() []Case {
 		{"lost.accepted", "ok rows=30", "and passed over without"},
 		{"unknown.topic", "error UnknownTopicOrPartition", "an unknown topic"},
 		{"too-large", "error RecordTooLarge", "a record that is too large"},
+		{"through.started", "ok rows=100 distinct=100", ""},
+		{"through.went-on", "ok rows=300 distinct=300", "a query that goes on while a broker is killed"},
+		{"through.restarted", "ok rows=500 distinct=500", "restart from its checkpoint while another is dead, nothing lost or twice"},
 	}
 }
 
@@ -49,23 +54,12 @@ func TestSpark(t *testing.T) {
 	// Topics are not created by asking for them, so that an unknown one is an error; the cleaner looks again and again.
 	node := startTarget(t, "auto.create.topics.enable=false", "log.cleaner.backoff.ms=100")
 	const prefix = "spark"
-	for _, topic := range []string{"in", "out", "back", "lost"} {
+	for _, topic := range []string{"in", "out", "back", "lost", "live"} {
 		makeTopic(t, node.addr, prefix+"-"+topic, 2, map[string]string{"retention.ms": "-1"})
 	}
 	fillForSpark(t, node.addr, prefix+"-in")
 	makeGaps(t, node.addr, prefix+"-gaps")
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, interpreter, "-B", filepath.Join(clients.Dir("spark"), "cases.py"), node.addr, t.TempDir(), prefix, jars)
-	cmd.Env = append(cmd.Environ(), "SPARK_LOCAL_IP=127.0.0.1")
-	out, err := output(cmd)
-	if err != nil {
-		t.Error(err)
-	}
-	got, err := ParseTranscript(out)
-	if err != nil {
-		t.Fatal(err)
-	}
+	got := runSpark(t, node, prefix, interpreter, jars)
 	for _, wrong := range got.Check(sparkCases()) {
 		t.Error(wrong)
 	}
@@ -78,6 +72,67 @@ func TestSpark(t *testing.T) {
 		if c.Text != "" {
 			ran.Spark = append(ran.Spark, Line{Program: "PySpark " + clients.SparkVersion + ", spark-sql-kafka-0-10", What: c.Text})
 		}
+	}
+}
+
+// runSpark runs the program to its end. While it streams it loses a broker of the cluster, and another when it starts again.
+func runSpark(t *testing.T, node target, prefix, interpreter, jars string) Transcript {
+	t.Helper()
+	t.Setenv("SPARK_LOCAL_IP", "127.0.0.1")
+	live := prefix + "-live"
+	writeLive(t, node.addr, live, 100)
+	p := startProgram(t, interpreter, "-B", filepath.Join(clients.Dir("spark"), "cases.py"), node.addr, t.TempDir(), prefix, jars)
+	var said bytes.Buffer
+	for line := range p.lines {
+		fmt.Fprintln(&said, line)
+		lost := -1
+		switch name, _, _ := strings.Cut(line, ":"); name {
+		case "through.started":
+			lost = 0
+		case "through.went-on":
+			lost = 1
+		default:
+			continue
+		}
+		if node.klamm != nil {
+			if lost > 0 {
+				if err := node.klamm.StartAll(); err != nil {
+					t.Fatal(err)
+				}
+				inSync(t, node, live)
+			}
+			node.klamm.Kill(lost)
+		}
+		writeLive(t, node.addr, live, 200)
+		if _, err := io.WriteString(p.in, "go on\n"); err != nil {
+			t.Error(err)
+		}
+	}
+	got, err := ParseTranscript(said.Bytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+// inSync waits until all replicas of a topic are.
+func inSync(t *testing.T, node target, topic string) {
+	t.Helper()
+	cl := client(t, node.addr, kgo.MetadataMinAge(20*time.Millisecond))
+	p := &patient{target: node, t: t, cl: cl, adm: kadm.NewClient(cl)}
+	p.healed(topic)
+}
+
+// writeLive writes n records to the topic that the last stream reads.
+func writeLive(t *testing.T, addr, topic string, n int) {
+	t.Helper()
+	cl := client(t, addr)
+	var records []*kgo.Record
+	for i := range n {
+		records = append(records, &kgo.Record{Topic: topic, Key: fmt.Appendf(nil, "k-%d", i), Value: []byte("live")})
+	}
+	if err := cl.ProduceSync(t.Context(), records...).FirstErr(); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -1,7 +1,8 @@
 """Spark Structured Streaming on the broker, all cases in one JVM. Arguments: bootstrap address, a folder to write to, prefix of topics, folder of jars.
 
 The test has made PREFIX-in (2 partitions, 100 records) and PREFIX-gaps (compacted: PREFIX-gaps has fewer records than offsets). Each case prints
-"NAME: RESULT" (test/interop/spark_test.go says what is expected).
+"NAME: RESULT" (test/interop/spark_test.go says what is expected). Behind through.started and through.went-on it waits for a line of its standard
+input: the test kills a broker then, and writes more to PREFIX-live.
 """
 
 import sys
@@ -13,7 +14,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql.functions import col, concat, lit
 
 BOOTSTRAP, DIR, PREFIX, JARS = sys.argv[1:5]
-IN, OUT, BACK, GAPS, LOST = (f"{PREFIX}-{n}" for n in ("in", "out", "back", "gaps", "lost"))
+IN, OUT, BACK, GAPS, LOST, LIVE = (f"{PREFIX}-{n}" for n in ("in", "out", "back", "gaps", "lost", "live"))
 
 spark = (
     SparkSession.builder.master("local[2]")
@@ -220,6 +221,49 @@ def _():
     rows = spark.range(1).select(lit("x" * 3_000_000).cast("binary").alias("value"))
     rows.write.format("kafka").options(**{"kafka.bootstrap.servers": BOOTSTRAP, "topic": OUT, "kafka.max.request.size": "4000000"}).save()
     return ""
+
+
+def live(rows):
+    """The stream of PREFIX-live, from its checkpoint, once it has written so many rows."""
+    writer = stream(LIVE).writeStream.option("checkpointLocation", f"{DIR}/checkpoint-live").trigger(processingTime="200 milliseconds")
+    query = writer.format("parquet").option("path", f"{DIR}/files-live").start()
+    found = arrived(query, rows)
+    return query, found
+
+
+def arrived(query, rows):
+    for _ in range(300):
+        query.processAllAvailable()
+        found = written("live")
+        if found[0] >= rows:
+            break
+        time.sleep(0.1)
+    return f"rows={found[0]} distinct={found[1]}"
+
+
+running = None
+
+
+@case("through.started")
+def _():
+    global running
+    running, found = live(100)
+    return found
+
+
+@case("through.went-on")
+def _():
+    sys.stdin.readline()
+    return arrived(running, 300)
+
+
+@case("through.restarted")
+def _():
+    running.stop()
+    sys.stdin.readline()
+    again, found = live(500)
+    again.stop()
+    return found
 
 
 spark.stop()
