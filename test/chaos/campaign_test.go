@@ -107,7 +107,10 @@ func newCampaign(t *testing.T) *campaign {
 		c.session = 9 * time.Second // the default
 	}
 	t.Logf("CHAOS_SEED=%d CHAOS_MINUTES=%v", seed, minutes(t).Minutes())
-	limit := 4*time.Minute + 2*minutes(t)
+	limit := 5 * time.Minute
+	if c.long {
+		limit = 20*time.Minute + 2*minutes(t) // every fault once takes about ten
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	t.Cleanup(cancel)
 	c.ctx = ctx

@@ -44,17 +44,22 @@ func powerAll(c *campaign) (string, error) {
 	return fmt.Sprintf("all nodes at once, %d times", times), nil
 }
 
-// powerCut takes the disks first: whatever a process does between losing its disk and dying must be worth nothing.
+// powerCut takes the power of machines and gives it back.
 func (c *campaign) powerCut(which ...*machine) error {
+	if err := c.powerOff(which...); err != nil {
+		return err
+	}
+	return c.f.start(which...)
+}
+
+// powerOff takes the disks first: whatever a process does between losing its disk and dying must be worth nothing.
+func (c *campaign) powerOff(which ...*machine) error {
 	time.Sleep(time.Duration(c.rng.IntN(20_000)) * time.Microsecond) // a random moment of the next group commits
 	if err := each(which, func(m *machine) error { return m.disk.Unplug() }); err != nil {
 		return err
 	}
 	c.f.kill(which...)
-	if err := each(which, func(m *machine) error { return m.disk.Replug() }); err != nil {
-		return err
-	}
-	return c.f.start(which...)
+	return each(which, func(m *machine) error { return m.disk.Replug() })
 }
 
 // diskFull (S4): the node stays up, and goes on by itself when there is room.
@@ -75,13 +80,20 @@ func diskFull(c *campaign) (string, error) {
 	return fmt.Sprintf("%s for %v", what, d.Round(10*time.Millisecond)), errors.Join(err, m.disk.Free())
 }
 
-// diskFails (S5): writes are lost and syncs fail. Leaders move away; a restart on the mended disk brings the node back.
+// diskFails (S5): writes are lost and syncs fail, or everything does. Leaders move away; a restart on the mended disk brings the node back.
 func diskFails(c *campaign) (string, error) {
 	m, what, err := c.target()
 	if err != nil {
 		return "", err
 	}
-	if err := m.disk.Fail(); err != nil {
+	if c.rng.IntN(2) == 0 {
+		what += ", which loses writes,"
+		err = m.disk.Fail()
+	} else {
+		what += ", where every call fails,"
+		err = m.disk.Unplug()
+	}
+	if err != nil {
 		return what, err
 	}
 	d := c.hold(3*time.Second, 20*time.Second)

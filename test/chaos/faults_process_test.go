@@ -15,6 +15,7 @@ func faults() []fault {
 		{"flap", flap}, {"loss", loss}, {"resets", resets},
 		{"power-one", powerOne}, {"power-all", powerAll}, {"disk-full", diskFull}, {"disk-fails", diskFails}, {"disk-hangs", diskHangs}, {"disk-slow", diskSlow},
 		{"new-broker", newBroker}, {"wiped-broker", wipedBroker},
+		{"last-standing", lastStanding}, {"stale-first", staleFirst}, {"pause-kill", pauseKill}, {"power-loop", powerLoop}, {"storm", storm},
 	}
 }
 

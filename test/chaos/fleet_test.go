@@ -133,12 +133,20 @@ const readyTime = 60 * time.Second
 
 // start starts a process on each of the machines and waits until all are ready.
 func (f *fleet) start(which ...*machine) error {
+	if err := f.launchAll(which...); err != nil {
+		return err
+	}
+	return f.ready(which...)
+}
+
+// launchAll is launch for several.
+func (f *fleet) launchAll(which ...*machine) error {
 	for _, m := range which {
 		if err := f.launch(m); err != nil {
 			return err
 		}
 	}
-	return f.ready(which...)
+	return nil
 }
 
 // ready waits until the processes of these machines are.
