@@ -32,13 +32,6 @@ type seat struct {
 	}
 }
 
-// Sessions are as short as Kafka's default group.min.session.timeout.ms allows.
-const (
-	session   = 6 * time.Second
-	rebalance = 6 * time.Second
-	heartbeat = 500 * time.Millisecond
-)
-
 func (m *member) run(ctx context.Context) {
 	for !m.done(ctx) {
 		m.live(ctx)
@@ -57,7 +50,7 @@ func (m *member) live(ctx context.Context) {
 		return
 	}
 	m.w.rec.Note(history.Op{Process: m.process, F: history.Subscribe, Type: history.OK, Group: &history.Membership{Group: m.group, Generation: -1}})
-	end := time.NewTimer(m.around(m.w.o.Pace.Life))
+	end := time.NewTimer(m.around(m.w.o.Pace.Life) + 2*m.w.o.Pace.Session)
 	defer end.Stop()
 	due := time.Now().Add(m.around(m.w.o.Pace.Commit))
 	for !m.done(ctx) {
@@ -95,12 +88,13 @@ func (m *member) leave(ctx context.Context, cancel context.CancelFunc, cl *kgo.C
 }
 
 func (m *member) join(ctx context.Context, s *seat) (*kgo.Client, error) {
+	session := m.w.o.Pace.Session
 	balancer := []kgo.GroupBalancer{kgo.RangeBalancer(), kgo.RoundRobinBalancer(), kgo.StickyBalancer(), kgo.CooperativeStickyBalancer()}[m.balancer]
 	// Commits are built by hand, by topic name, which version 10 has no more.
 	versions := kversion.Stable()
 	versions.SetMaxKeyVersion(kmsg.OffsetCommit.Int16(), 9)
 	return m.w.client(ctx, m.rng, kgo.MaxVersions(versions), kgo.ConsumerGroup(m.group), kgo.ConsumeTopics(m.w.o.Topic), kgo.Balancers(balancer),
-		kgo.DisableAutoCommit(), kgo.BlockRebalanceOnPoll(), kgo.SessionTimeout(session), kgo.RebalanceTimeout(rebalance), kgo.HeartbeatInterval(heartbeat),
+		kgo.DisableAutoCommit(), kgo.BlockRebalanceOnPoll(), kgo.SessionTimeout(session), kgo.RebalanceTimeout(session), kgo.HeartbeatInterval(session/12),
 		kgo.FetchMaxWait(m.w.o.Pace.Poll), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.OnPartitionsAssigned(func(_ context.Context, cl *kgo.Client, parts map[string][]int32) { s.assigned(cl, parts) }),
 		kgo.OnPartitionsRevoked(func(_ context.Context, cl *kgo.Client, parts map[string][]int32) { s.revoked(cl, parts) }),

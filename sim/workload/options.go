@@ -56,6 +56,9 @@ type Pace struct {
 	Admin  time.Duration // 300 ms
 	// Life is after how long a client is thrown away as if its process had died, and a new one takes its place; 20 s.
 	Life time.Duration
+	// Session is the session and rebalance timeout of groups' members; 6 s, the least that Kafka's default group.min.session.timeout.ms allows.
+	// Members live two sessions longer than others, or a group that waits for its dead would never come to work.
+	Session time.Duration
 	// Timeout bounds a request; 3 s.
 	Timeout time.Duration
 }
@@ -90,7 +93,7 @@ func (o *Options) setDefaults() error {
 	}{
 		{&o.Pace.Send, 20 * time.Millisecond}, {&o.Pace.Poll, 250 * time.Millisecond}, {&o.Pace.Commit, 200 * time.Millisecond},
 		{&o.Pace.Probe, 300 * time.Millisecond}, {&o.Pace.Admin, 300 * time.Millisecond}, {&o.Pace.Life, 20 * time.Second},
-		{&o.Pace.Timeout, 3 * time.Second},
+		{&o.Pace.Session, 6 * time.Second}, {&o.Pace.Timeout, 3 * time.Second},
 	} {
 		if *d.at == 0 {
 			*d.at = d.value

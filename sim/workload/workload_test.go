@@ -27,14 +27,14 @@ func TestWorkloadSeesNothingWrongWhenABrokerDies(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Duration(rounds(t))*patience)
 	defer cancel()
 	before := goleak.IgnoreCurrent()
-	c := klammtest.NewCluster(t, klammtest.Set("offsets.topic.num.partitions", "4"))
+	c := klammtest.NewCluster(t, klammtest.Set("offsets.topic.num.partitions", "4"), klammtest.Set("group.min.session.timeout.ms", "1000"))
 	begin := time.Now()
 	rec := history.NewRecorder(func() int64 { return time.Since(begin).Nanoseconds() })
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	w, err := workload.New(workload.Options{
 		Seeds: c.Addrs(), Rand: rand.New(rand.NewPCG(seed, 0)), Recorder: rec, Load: workload.Small(),
-		Configs: map[string]string{"min.insync.replicas": "2"}, Pace: workload.Pace{Life: 3 * time.Second},
+		Configs: map[string]string{"min.insync.replicas": "2"}, Pace: workload.Pace{Life: 3 * time.Second, Session: 1500 * time.Millisecond},
 	})
 	if err != nil {
 		t.Fatal(err)
