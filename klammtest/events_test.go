@@ -16,7 +16,11 @@ import (
 )
 
 func httpGet(ctx context.Context, b *klammtest.Broker, path string) (string, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+b.HTTPAddr()+path, nil)
+	return getHTTP(ctx, b.HTTPAddr(), path)
+}
+
+func getHTTP(ctx context.Context, addr, path string) (string, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+path, nil)
 	if err != nil {
 		return "", err
 	}

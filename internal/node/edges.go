@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"time"
 
-	"github.com/klamm/klamm/internal/admin"
 	"github.com/klamm/klamm/internal/api"
 	"github.com/klamm/klamm/internal/config"
 	"github.com/klamm/klamm/internal/controller"
@@ -69,33 +67,6 @@ func (n *Node) limits() server.Limits {
 		l.QueuedBytes = n.static.Int64("queued.max.request.bytes")
 	}
 	return l
-}
-
-func (n *Node) serveHTTP(addr string) error {
-	socket, err := n.net.Listen("tcp", addr)
-	if err != nil {
-		return fmt.Errorf("HTTP listener (klamm.http.listen): %w", err)
-	}
-	n.edges.httpAddr = socket.Addr().String()
-	n.edges.http = &http.Server{
-		Handler: admin.New(admin.Options{
-			Checks: n.checks, Notes: n.notes, Started: n.started.Load, Metrics: n.registry(), Events: n.collectEvents, Index: n.index,
-		}),
-		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 64 << 10,
-	}
-	n.edges.done.Go(func() {
-		if err := n.edges.http.Serve(socket); !errors.Is(err, http.ErrServerClosed) {
-			n.fail(fmt.Errorf("HTTP listener: %w", err))
-		}
-	})
-	return nil
-}
-
-// index is the page at the root of the HTTP listener.
-func (n *Node) index() string {
-	img := n.image.Load()
-	return fmt.Sprintf("Klamm %s, node %d of cluster %s\n%d topics, %d partitions\n\n/readyz?verbose  /metrics  /livez  /startupz\n",
-		n.version, n.me, n.identity.cluster, img.TopicCount(), img.PartitionCount())
 }
 
 // drainTime is how long clients get to take their last answers when the node stops.

@@ -104,9 +104,12 @@ func (f Flags) settings() (*settings, error) {
 	return s, nil
 }
 
-// name makes the id that the node turned out to have part of the configuration, where clients look for it.
-func (s *settings) name(id model.BrokerID) error {
+// name makes what the node turned out to be part of the configuration, where clients look for it: its id, and where it takes HTTP.
+func (s *settings) name(id model.BrokerID, http string) error {
 	s.load.Set = append(s.load.Set, fmt.Sprintf("node.id=%d", id))
+	if http != "" {
+		s.load.Set = append(s.load.Set, "klamm.http.listen="+http)
+	}
 	static, _, err := config.Load(s.load)
 	if err == nil {
 		s.static = static

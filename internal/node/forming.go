@@ -196,13 +196,14 @@ func (w *newcomer) round(ctx context.Context) (*place, error) {
 		return w.found(founders)
 	}
 	if len(silent) > 0 {
-		w.tell("waiting for nodes at " + strings.Join(silent, ", "))
+		w.tell("waiting for " + strings.Join(silent, ", "))
 	}
 	return nil, nil
 }
 
-// tell logs what is waited for, once.
+// tell says what is waited for: on /readyz always, in the log once.
 func (w *newcomer) tell(what string) {
+	w.n.enters("forming", what)
 	if what != w.told {
 		w.n.log.Info("no cluster yet", "reason", what)
 		w.told = what
