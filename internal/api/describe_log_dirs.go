@@ -47,7 +47,9 @@ func describeDir(dir *LogDir, wanted map[model.TopicPartition]bool) wire.Describ
 			out.Topics = append(out.Topics, wire.DescribeLogDirsResponseDirTopic{Name: l.TP.Topic})
 		}
 		t := &out.Topics[len(out.Topics)-1]
-		t.Partitions = append(t.Partitions, wire.DescribeLogDirsResponseDirTopicPartition{PartitionIndex: l.TP.Partition, PartitionSize: l.Size})
+		t.Partitions = append(t.Partitions, wire.DescribeLogDirsResponseDirTopicPartition{
+			PartitionIndex: l.TP.Partition, PartitionSize: l.Size, OffsetLag: l.Lag, IsFutureKey: l.Future,
+		})
 	}
 	return out
 }

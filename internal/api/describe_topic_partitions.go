@@ -105,7 +105,7 @@ func (p *page) add(name string, t *metadata.Topic, from int) bool {
 func describePartition(img *metadata.Image, p *metadata.Partition, index int32) wire.DescribeTopicPartitionsResponseTopicPartition {
 	out := wire.DescribeTopicPartitionsResponseTopicPartition{
 		PartitionIndex: index, LeaderID: int32(p.Leader), LeaderEpoch: int32(p.LeaderEpoch), ReplicaNodes: brokerIDs(p.Replicas), IsrNodes: brokerIDs(p.ISR),
-		EligibleLeaderReplicas: brokerIDs(p.ELR), LastKnownElr: brokerIDs(p.LastKnownELR), OfflineReplicas: offline(img, p.Replicas),
+		EligibleLeaderReplicas: brokerIDs(p.ELR), LastKnownElr: brokerIDs(p.LastKnownELR), OfflineReplicas: offline(img, p),
 	}
 	if p.Leader == model.NoBroker {
 		out.ErrorCode = model.LeaderNotAvailable

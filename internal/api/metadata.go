@@ -124,7 +124,7 @@ func (a *API) metadataTopic(r *Request, q *wire.MetadataRequest, t *metadata.Top
 			mp.ErrorCode = model.LeaderNotAvailable
 		}
 		mp.ReplicaNodes, mp.IsrNodes = brokerIDs(p.Replicas), brokerIDs(p.ISR)
-		mp.OfflineReplicas = offline(r.Image, p.Replicas)
+		mp.OfflineReplicas = offline(r.Image, p)
 		mt.Partitions[i] = mp
 	}
 	return mt
@@ -138,11 +138,12 @@ func brokerIDs(ids []model.BrokerID) []int32 {
 	return out
 }
 
-// offline lists the replicas whose broker is gone or fenced.
-func offline(img *metadata.Image, replicas []model.BrokerID) []int32 {
+// offline lists the replicas whose broker is gone or fenced, or whose data directory does not work (KIP-112).
+func offline(img *metadata.Image, p *metadata.Partition) []int32 {
 	out := []int32{}
-	for _, id := range replicas {
-		if b := img.Broker(id); b == nil || b.Fenced {
+	for i, id := range p.Replicas {
+		b := img.Broker(id)
+		if b == nil || b.Fenced || i < len(p.Dirs) && !p.Dirs[i].IsZero() && len(b.Dirs) > 0 && !slices.Contains(b.Dirs, p.Dirs[i]) {
 			out = append(out, int32(id))
 		}
 	}

@@ -22,6 +22,9 @@ type Partitions interface {
 	Get(tp model.TopicIDPartition) *replication.Partition
 	// Dirs describes the node's data directories and the logs in them.
 	Dirs() []LogDir
+	// MoveReplica begins to move the node's replica of a partition to the data directory with this path, or, before it has one, says where it is to
+	// begin (KIP-113).
+	MoveReplica(tp model.TopicPartition, path string) model.ErrorCode
 }
 
 // LogDir is what DescribeLogDirs shows of one data directory.
@@ -32,11 +35,13 @@ type LogDir struct {
 	Logs        []LogSize
 }
 
-// LogSize is one log of a LogDir; Size in bytes.
+// LogSize is one log of a LogDir; Size in bytes. Lag is how many offsets it is behind: a Future one behind the log that it will take the place of.
 type LogSize struct {
-	TP   model.TopicPartition
-	ID   model.TopicID
-	Size int64
+	TP     model.TopicPartition
+	ID     model.TopicID
+	Size   int64
+	Lag    int64
+	Future bool
 }
 
 // Options is what node plugs in.

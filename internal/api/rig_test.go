@@ -50,6 +50,8 @@ func (r *rig) Get(tp model.TopicIDPartition) *replication.Partition {
 
 func (r *rig) Dirs() []LogDir { return nil }
 
+func (r *rig) MoveReplica(model.TopicPartition, string) model.ErrorCode { return model.LogDirNotFound }
+
 func newRig(t testing.TB) *rig {
 	t.Helper()
 	r := &rig{t: t}

@@ -52,6 +52,7 @@ func table() []entry {
 		{Key: wire.KeyOffsetForLeaderEpoch, Min: 0, Max: 4, Serial: one(offsetForLeaderEpoch)},
 		{Key: wire.KeyDescribeConfigs, Min: 0, Max: 4, Serial: one(describeConfigs)},
 		{Key: wire.KeyAlterConfigs, Min: 0, Max: 2, Serial: one(alterConfigs), Parts: true},
+		{Key: wire.KeyAlterReplicaLogDirs, Min: 1, Max: 2, Serial: one(alterReplicaLogDirs)},
 		{Key: wire.KeyDescribeLogDirs, Min: 0, Max: 5, Serial: one(describeLogDirs)},
 		{Key: wire.KeyCreatePartitions, Min: 0, Max: 3, Serial: one(createPartitions), Controller: true},
 		{Key: wire.KeyDeleteGroups, Min: 0, Max: 3, Serial: one(deleteGroups)},

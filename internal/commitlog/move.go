@@ -37,7 +37,13 @@ func (d *Dir) findFutures(names []string) {
 	}
 }
 
-// Futures lists the partitions of which an earlier run left a future log.
+// MayMove reports that a partition's name leaves room for what a future log's directory is called.
+func MayMove(tp model.TopicPartition) bool {
+	_, ok := futureDirName(tp, model.UUID{})
+	return ok
+}
+
+// Futures lists the partitions of which an earlier run left a future log that was not opened yet.
 func (d *Dir) Futures() (out []model.TopicPartition) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -45,6 +51,13 @@ func (d *Dir) Futures() (out []model.TopicPartition) {
 		out = append(out, tp)
 	}
 	return out
+}
+
+// HasFuture reports that an earlier run left a future log of a partition that was not opened yet.
+func (d *Dir) HasFuture(tp model.TopicPartition) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.futures[tp] != ""
 }
 
 // OpenFuture opens the future log of a partition whose log is in another directory: the one that an earlier run left, if it is of the same topic,

@@ -17,7 +17,7 @@ func replicationKeys() []Key {
 		long("leader.replication.throttled.rate", null, "Bytes per second a leader sends to throttled followers.").dynamic(),
 		long("follower.replication.throttled.rate", null, "Bytes per second a throttled follower takes.").dynamic(),
 		long("replica.alter.log.dirs.io.max.bytes.per.second", null, "Bytes per second that replicas moving between data directories may take.").
-			dynamic().ignored(noPeers),
+			dynamic(),
 		boolean("auto.leader.rebalance.enable", "true", "Give leadership back to preferred replicas from time to time."),
 		long("leader.imbalance.check.interval.seconds", "300", "How often that is checked.").with(atLeast(1)),
 		integer("replication.quota.window.num", "11", "Samples kept for replication quotas.").with(atLeast(1)).ignored(noQuotas),

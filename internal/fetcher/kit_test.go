@@ -194,6 +194,8 @@ func (b *broker) Get(tp model.TopicIDPartition) *replication.Partition {
 // Dirs implements api.Partitions.
 func (b *broker) Dirs() []api.LogDir { return nil }
 
+func (b *broker) MoveReplica(model.TopicPartition, string) model.ErrorCode { return model.LogDirNotFound }
+
 func (b *broker) log(p int32) *commitlog.Log {
 	b.mu.Lock()
 	defer b.mu.Unlock()

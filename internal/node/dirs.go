@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"github.com/klamm/klamm/internal/api"
@@ -15,29 +16,98 @@ import (
 	"github.com/klamm/klamm/internal/vfs"
 )
 
-// errNoDir says that every data directory has failed.
-var errNoDir = errors.New("no data directory is online")
+var (
+	// errNoDir says that every data directory has failed.
+	errNoDir = errors.New("no data directory is online")
+	// errDirOffline says that a replica is in a directory that did not open at the start.
+	errDirOffline = errors.New("its data directory is offline")
+)
 
 // dirs are the node's data directories, and which partition lives in which.
 type dirs struct {
-	list []*commitlog.Dir
-	mu   struct {
+	list   []*commitlog.Dir
+	broken []brokenDir
+	mu     struct {
 		sync.Mutex
 		of    map[model.TopicPartition]*commitlog.Dir // found on disk or opened since
 		count map[*commitlog.Dir]int
+		// again are directories that hold a partition which another holds, too: a move was cut off between its last two steps, or a directory came
+		// back after what it had held had gone elsewhere.
+		again map[model.TopicPartition][]*commitlog.Dir
+		// preferred is where clients want a replica that is not here yet (KIP-113).
+		preferred map[model.TopicPartition]*commitlog.Dir
 	}
 }
 
-func newDirs(list []*commitlog.Dir) *dirs {
-	d := &dirs{list: list}
+// brokenDir is a configured data directory that did not open.
+type brokenDir struct {
+	path string
+	err  error
+}
+
+func newDirs(list []*commitlog.Dir, broken []brokenDir) *dirs {
+	d := &dirs{list: list, broken: broken}
 	d.mu.of, d.mu.count = map[model.TopicPartition]*commitlog.Dir{}, map[*commitlog.Dir]int{}
+	d.mu.again, d.mu.preferred = map[model.TopicPartition][]*commitlog.Dir{}, map[model.TopicPartition]*commitlog.Dir{}
 	for _, dir := range list {
 		for _, f := range dir.Found() {
+			if d.mu.of[f.TP] != nil {
+				d.mu.again[f.TP] = append(d.mu.again[f.TP], dir)
+				continue
+			}
 			d.mu.of[f.TP] = dir
 			d.mu.count[dir]++
 		}
 	}
 	return d
+}
+
+// byPath is a directory by the name it has in the configuration: nil when there is none, or none that opened.
+func (d *dirs) byPath(path string) (dir *commitlog.Dir, configured bool) {
+	for _, dir := range d.list {
+		if dir.Path() == path {
+			return dir, true
+		}
+	}
+	return nil, slices.ContainsFunc(d.broken, func(b brokenDir) bool { return b.path == path })
+}
+
+// byID is the directory of an id, or nil.
+func (d *dirs) byID(id model.UUID) *commitlog.Dir {
+	for _, dir := range d.list {
+		if dir.Identity().DirectoryID == id {
+			return dir
+		}
+	}
+	return nil
+}
+
+// offline are the ids of directories that failed since they opened.
+func (d *dirs) offline() (ids []model.UUID) {
+	for _, dir := range d.list {
+		if dir.Offline() != nil {
+			ids = append(ids, dir.Identity().DirectoryID)
+		}
+	}
+	return ids
+}
+
+// prefer has a replica that is not here yet put into a directory when it comes.
+func (d *dirs) prefer(tp model.TopicPartition, dir *commitlog.Dir) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.mu.preferred[tp] = dir
+}
+
+// moved notes that a partition is in another directory now.
+func (d *dirs) moved(tp model.TopicPartition, to *commitlog.Dir) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if from := d.mu.of[tp]; from != nil {
+		d.mu.count[from]--
+	}
+	d.mu.of[tp] = to
+	d.mu.count[to]++
 }
 
 // holdsPartitions reports that there are partitions on disk.
@@ -47,25 +117,79 @@ func (d *dirs) holdsPartitions() bool {
 	return len(d.mu.of) > 0
 }
 
-// place is the directory that holds a partition, or for a new one the online directory with the fewest. Many logs are opened at the same
-// time, so the place counts as taken from here on; whoever does not use it gives it back with closed.
-func (d *dirs) place(tp model.TopicPartition) (dir *commitlog.Dir, isNew bool) {
+// place is the directory that holds a partition. For a new one it is the one that a client has asked for, or the online directory with the fewest.
+// assigned is what the metadata says: it decides between two that hold the partition, and a partition in a directory that did not open is not
+// begun anew in another. Many logs are opened at the same time, so the place counts as taken from here on; whoever does not use it gives it back
+// with closed. strays hold what they should not.
+func (d *dirs) place(tp model.TopicPartition, assigned model.UUID) (dir *commitlog.Dir, isNew bool, strays []*commitlog.Dir) {
+	known := d.byID(assigned)
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	wanted := d.mu.preferred[tp]
+	delete(d.mu.preferred, tp)
 	if dir := d.mu.of[tp]; dir != nil {
-		return dir, false
-	}
-	var best *commitlog.Dir
-	for _, dir := range d.list {
-		if dir.Offline() == nil && (best == nil || d.mu.count[dir] < d.mu.count[best]) {
-			best = dir
+		strays = d.mu.again[tp]
+		delete(d.mu.again, tp)
+		if i := slices.Index(strays, known); i >= 0 {
+			strays = slices.Replace(slices.Clone(strays), i, i+1, dir)
+			d.mu.count[dir]--
+			d.mu.count[known]++
+			d.mu.of[tp], dir = known, known
 		}
+		return dir, false, strays
+	}
+	if len(d.broken) > 0 && !assigned.IsZero() && known == nil {
+		return nil, false, nil
+	}
+	best := wanted
+	if best != nil && best.Offline() != nil {
+		best = nil
+	}
+	if best == nil {
+		best = d.roomiestLocked()
 	}
 	if best != nil {
 		d.mu.of[tp] = best
 		d.mu.count[best]++
 	}
-	return best, true
+	return best, true, nil
+}
+
+func (d *dirs) roomiestLocked() (best *commitlog.Dir) {
+	for _, dir := range d.list {
+		if dir.Offline() == nil && (best == nil || d.mu.count[dir] < d.mu.count[best]) {
+			best = dir
+		}
+	}
+	return best
+}
+
+// place is where a replica is, or is to be.
+func (n *Node) place(o opening) (dir *commitlog.Dir, isNew bool, err error) {
+	assigned := o.assignedDir(n.me)
+	dir, isNew, strays := n.dirs.place(o.tp(), assigned)
+	for _, s := range strays {
+		n.log.Warn("a partition is in two data directories; one copy is deleted", "topic", o.topic.Name, "partition", o.index, "kept", dir.Path(), "deleted", s.Path())
+		if err := s.DeleteStray(o.tp()); err != nil {
+			n.log.Error("stray log cannot be deleted", "topic", o.topic.Name, "partition", o.index, "dir", s.Path(), "err", err)
+		}
+	}
+	switch {
+	case dir != nil:
+		return dir, isNew, nil
+	case isNew:
+		return nil, isNew, errNoDir
+	}
+	return nil, isNew, errDirOffline
+}
+
+// assignedDir is the directory that the metadata knows the replica of a broker to be in, zero when it knows none.
+func (o opening) assignedDir(id model.BrokerID) model.UUID {
+	p := &o.topic.Partitions[o.index]
+	if i := slices.Index(p.Replicas, id); i >= 0 && i < len(p.Dirs) {
+		return p.Dirs[i]
+	}
+	return model.UUID{}
 }
 
 // holds reports that a partition lies somewhere: it was found at the start and not deleted since, or opened.
@@ -98,7 +222,7 @@ func (d *dirs) close(epoch model.BrokerEpoch) error {
 
 // Dirs implements api.Partitions.
 func (n *Node) Dirs() []api.LogDir {
-	out := make([]api.LogDir, len(n.dirs.list))
+	out := make([]api.LogDir, len(n.dirs.list), len(n.dirs.list)+len(n.dirs.broken))
 	at := map[*commitlog.Dir]*api.LogDir{}
 	for i, dir := range n.dirs.list {
 		out[i] = api.LogDir{Path: dir.Path(), Offline: dir.Offline() != nil}
@@ -109,7 +233,12 @@ func (n *Node) Dirs() []api.LogDir {
 	}
 	for _, r := range n.replicas.all() {
 		d := at[r.dir]
-		d.Logs = append(d.Logs, api.LogSize{TP: r.log.TP(), ID: r.log.TopicID(), Size: r.log.Size()})
+		log := r.part.Log()
+		d.Logs = append(d.Logs, api.LogSize{TP: log.TP(), ID: log.TopicID(), Size: log.Size(), Lag: max(int64(r.part.HighWatermark()-log.End()), 0)})
+	}
+	n.relocations.describe(func(dir *commitlog.Dir, l api.LogSize) { at[dir].Logs = append(at[dir].Logs, l) })
+	for _, b := range n.dirs.broken {
+		out = append(out, api.LogDir{Path: b.path, Offline: true})
 	}
 	return out
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/klamm/klamm/internal/fetcher"
@@ -25,6 +26,9 @@ type following struct {
 	fetch, call fetcher.Caller
 	// sending and taking bound what replicas on the move take of this node.
 	sending, taking *replication.Throttle
+	// end ends moves between directories and what tells of them; done waits for that.
+	end  context.CancelFunc
+	done sync.WaitGroup
 }
 
 func (n *Node) follow() {
@@ -40,6 +44,12 @@ func (n *Node) follow() {
 		BackOff:        n.static.Duration("replica.fetch.backoff.ms"),
 	})
 	n.following.isr.tick()
+	n.relocations.init(n)
+	n.assignments.init(n)
+	var ctx context.Context
+	ctx, n.following.end = context.WithCancel(context.Background())
+	n.following.done.Go(func() { n.relocations.run(ctx) })
+	n.following.done.Go(func() { n.assignments.run(ctx) })
 }
 
 func (n *Node) fetchFrom(ctx context.Context, leader model.BrokerID, req wire.Request, version int16, resp wire.Response) error {
@@ -62,6 +72,10 @@ func (f *following) close() {
 	}
 	if f.isr != nil {
 		f.isr.close()
+	}
+	if f.end != nil {
+		f.end()
+		f.done.Wait()
 	}
 }
 
@@ -103,6 +117,7 @@ func (n *Node) trustLocked(img *metadata.Image) {
 		return
 	}
 	n.trusted = true
+	n.assignments.poke()
 	open := map[model.TopicPartition]bool{}
 	for _, r := range n.replicas.all() {
 		tp := r.part.TP()
@@ -120,6 +135,14 @@ func (n *Node) trustLocked(img *metadata.Image) {
 // while it was down. Of those that were found at the start, some are no more: old metadata still had them, and newer had them deleted.
 func (n *Node) deleteStrays(img *metadata.Image, open map[model.TopicPartition]bool) {
 	for _, dir := range n.dirs.list {
+		for _, tp := range dir.Futures() {
+			if open[tp] {
+				continue
+			}
+			if err := dir.DropFuture(tp); err != nil {
+				n.log.Error("stray log cannot be deleted", "topic", tp.Topic, "partition", tp.Partition, "err", err)
+			}
+		}
 		for _, f := range dir.Found() {
 			if open[f.TP] || !n.dirs.holds(f.TP) || n.assigned(img, model.TopicIDPartition{ID: f.TopicID, Partition: f.TP.Partition}) {
 				continue

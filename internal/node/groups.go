@@ -45,7 +45,11 @@ func withCode(err error) error {
 
 // Read implements coordinator.Log.
 func (g groupLog) Read(from model.Offset, maxBytes int) ([]byte, error) {
-	s, err := g.r.log.Read(from, commitlog.ReadOptions{MaxBytes: maxBytes, End: g.r.log.End(), MinOne: true})
+	log := g.r.part.Log()
+	s, err := log.Read(from, commitlog.ReadOptions{MaxBytes: maxBytes, End: log.End(), MinOne: true})
+	if moved := g.r.part.Log(); moved != log && errors.Is(err, commitlog.ErrClosed) {
+		s, err = moved.Read(from, commitlog.ReadOptions{MaxBytes: maxBytes, End: moved.End(), MinOne: true})
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +72,9 @@ func (g groupLog) Read(from model.Offset, maxBytes int) ([]byte, error) {
 }
 
 // Bounds implements coordinator.Log.
-func (g groupLog) Bounds() (start, end model.Offset) { return g.r.log.Start(), g.r.log.End() }
+func (g groupLog) Bounds() (start, end model.Offset) {
+	return g.r.part.Log().Start(), g.r.part.Log().End()
+}
 
 // HighWatermark implements coordinator.Log.
 func (g groupLog) HighWatermark() model.Offset { return g.r.part.HighWatermark() }

@@ -93,13 +93,16 @@ func (n *Node) alone() bool { return len(n.quorum.Members()) < 2 }
 func (n *Node) registration() controller.Registration {
 	r := controller.Registration{
 		ClusterID: n.identity.cluster, ID: n.me, Incarnation: n.incarnation, Features: metadata.SupportedFeatures(), PreviousEpoch: -1,
-		Fenced: !n.alone(),
+		Fenced: !n.alone(), DirsOffline: len(n.dirs.broken) > 0,
 	}
 	for _, b := range n.edges.listeners {
 		r.Endpoints = append(r.Endpoints, n.endpoint(b))
 	}
 	for i, d := range n.dirs.list {
 		r.Dirs = append(r.Dirs, d.Identity().DirectoryID)
+		if d.Offline() != nil {
+			r.Dirs, r.DirsOffline = r.Dirs[:len(r.Dirs)-1], true
+		}
 		if e := d.CleanShutdownEpoch(); i == 0 || e < r.PreviousEpoch {
 			r.PreviousEpoch = e
 		}
@@ -134,12 +137,14 @@ func (n *Node) register(ctx context.Context) error {
 		return fmt.Errorf("registering with the controller: %w", err)
 	}
 	n.epoch.Store(int64(epoch))
+	n.assignments.poke()
 	return nil
 }
 
 func registerAt(ctx context.Context, p *client.Peer, r *controller.Registration) (model.BrokerEpoch, error) {
 	q := wire.RegisterBrokerRequest{
 		ClusterID: r.ClusterID, BrokerID: int32(r.ID), IncarnationID: r.Incarnation, Rack: r.Rack, LogDirs: r.Dirs, PreviousEpoch: int64(r.PreviousEpoch),
+		DirsOffline: r.DirsOffline,
 	}
 	for _, e := range r.Endpoints {
 		q.Endpoints = append(q.Endpoints, wire.RegisterBrokerRequestEndpoint{Name: e.Name, Host: e.Host, Port: e.Port, SecurityProtocol: e.SecurityProtocol})
@@ -156,12 +161,13 @@ func registerAt(ctx context.Context, p *client.Peer, r *controller.Registration)
 
 // beat sends one heartbeat.
 func (n *Node) beat(ctx context.Context, wantShutdown bool) (reply controller.HeartbeatReply, err error) {
-	h := controller.Heartbeat{ID: n.me, Epoch: n.brokerEpoch(), Offset: n.image.Load().Offset, WantShutdown: wantShutdown}
+	h := controller.Heartbeat{ID: n.me, Epoch: n.brokerEpoch(), Offset: n.image.Load().Offset, WantShutdown: wantShutdown, OfflineDirs: n.dirs.offline()}
 	err = n.decide(ctx, repeatable, func(ctx context.Context) (err error) {
 		reply, err = n.controller.Heartbeat(ctx, h)
 		return err
 	}, func(ctx context.Context, p *client.Peer) error {
-		q := wire.BrokerHeartbeatRequest{BrokerID: int32(h.ID), BrokerEpoch: int64(h.Epoch), MetadataOffset: int64(h.Offset), WantShutdown: h.WantShutdown}
+		q := wire.BrokerHeartbeatRequest{BrokerID: int32(h.ID), BrokerEpoch: int64(h.Epoch), MetadataOffset: int64(h.Offset), WantShutdown: h.WantShutdown,
+			OfflineDirs: h.OfflineDirs}
 		var resp wire.BrokerHeartbeatResponse
 		if err := p.Call(ctx, &q, 0, &resp); err != nil {
 			return err

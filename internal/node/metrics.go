@@ -141,10 +141,10 @@ func (c collector) partitions(out chan<- prometheus.Metric) {
 	sums := map[string]*topicSums{}
 	leaders := 0
 	for _, r := range c.n.replicas.all() {
-		s := sums[r.log.TP().Topic]
+		s := sums[r.part.TP().Topic]
 		if s == nil {
 			s = &topicSums{}
-			sums[r.log.TP().Topic] = s
+			sums[r.part.TP().Topic] = s
 		}
 		p, info := r.part.Stats(), r.part.Info()
 		s.partitions++
@@ -156,7 +156,7 @@ func (c collector) partitions(out chan<- prometheus.Metric) {
 		s.fetches += p.FetchRequests.Load()
 		s.failedProduces += p.FailedProduces.Load()
 		s.failedFetches += p.FailedFetches.Load()
-		s.size += r.log.Size()
+		s.size += r.part.Log().Size()
 		if info.IsLeader {
 			leaders++
 			if len(info.ISR) < len(info.Replicas) {

@@ -23,6 +23,7 @@ import (
 	"github.com/klamm/klamm/internal/quorum"
 	"github.com/klamm/klamm/internal/replication"
 	"github.com/klamm/klamm/internal/server"
+	"github.com/klamm/klamm/internal/vfs"
 )
 
 // Node is one running broker and controller.
@@ -44,6 +45,8 @@ type Node struct {
 	quorum        *quorum.Quorum
 	controller    *controller.Controller
 	following     following
+	relocations   relocations
+	assignments   assignments
 	links         links
 	edges         edges
 
@@ -65,7 +68,6 @@ type edges struct {
 	server    *server.Server
 	listeners []bound
 	http      *http.Server
-	stages    stages
 	httpAddr  string
 	metrics   *api.Metrics
 	events    *events
@@ -93,8 +95,7 @@ func build(ctx context.Context, s *settings, version string, w world) (n *Node, 
 	if _, err := io.ReadFull(n.random, n.incarnation[:]); err != nil {
 		return n, err
 	}
-	n.edges.events, n.edges.happened = newEvents(n.log), event.NewList(keptEvents)
-	if err := n.openPorts(s); err != nil {
+	if err := n.listenToNodes(s); err != nil {
 		return n, err
 	}
 	ctx, refuse := context.WithCancelCause(ctx)
@@ -104,27 +105,25 @@ func build(ctx context.Context, s *settings, version string, w world) (n *Node, 
 		return n, err
 	}
 	n.identity, n.me = found.identity, found.node
-	if err := s.name(n.me, n.httpConfigured(s.http)); err != nil {
+	if err := s.name(n.me); err != nil {
 		return n, err
 	}
 	n.static = s.static
 	n.levelName = n.static.String("klamm.log.level")
 	n.resolver = config.NewResolver(s.static, n.me)
 	n.replicas = newReplicas()
+	n.edges.events, n.edges.happened = newEvents(n.log), event.NewList(keptEvents)
 	n.follow()
-	n.enters("recovering", "opening the data directories")
 	if err := n.openDirs(s.dirs, found); err != nil {
 		return n, err
 	}
 	n.spawn(func() { n.checkCluster(ctx, refuse) })
-	n.enters("recovering", "reading the metadata log, opening the logs of its partitions, waiting for a controller")
 	if err := n.joinQuorum(ctx, found); err != nil {
 		return n, err
 	}
 	if err := n.listen(s.kafka); err != nil {
 		return n, err
 	}
-	n.enters("registering", "waiting for the controller")
 	if err := n.register(ctx); err != nil {
 		return n, err
 	}
@@ -134,21 +133,12 @@ func build(ctx context.Context, s *settings, version string, w world) (n *Node, 
 		return n, err
 	}
 	n.spawn(n.live)
-	n.serveHTTP()
+	if err := n.serveHTTP(s.http); err != nil {
+		return n, err
+	}
 	n.started.Store(true)
 	n.retryUnopened()
 	return n, nil
-}
-
-// openPorts takes the ports, before anything is written.
-func (n *Node) openPorts(s *settings) error {
-	if err := n.openHTTP(s.http); err != nil {
-		return err
-	}
-	if err := n.listenToNodes(s); err != nil {
-		return err
-	}
-	return n.probe(s)
 }
 
 // configuredID is node.id, or broker.id as older files have it; -1 when neither is set.
@@ -163,6 +153,7 @@ func configuredID(static *config.Static) model.BrokerID {
 
 func (n *Node) openDirs(paths []string, found *place) error {
 	var list []*commitlog.Dir
+	var broken []brokenDir
 	for i, p := range paths {
 		var id model.UUID // the first directory has told the others already what it will be called
 		if i == 0 {
@@ -181,6 +172,12 @@ func (n *Node) openDirs(paths []string, found *place) error {
 				CleanerMemory:   n.static.Int64("log.cleaner.dedupe.buffer.size"),
 				OnOffline:       func(err error) { n.dirOffline(p, err) },
 			})
+		if err != nil && i > 0 && !errors.Is(err, vfs.ErrLocked) && !errors.Is(err, commitlog.ErrWrongDirectory) {
+			// Not the first, which has the metadata log: the others go on without it, as in Kafka (KIP-112).
+			n.log.Error("data directory does not open; the node starts without it", "dir", p, "err", err)
+			broken = append(broken, brokenDir{p, err})
+			continue
+		}
 		if err != nil {
 			for _, d := range list {
 				err = errors.Join(err, d.Close(-1))
@@ -189,7 +186,7 @@ func (n *Node) openDirs(paths []string, found *place) error {
 		}
 		list = append(list, dir)
 	}
-	n.dirs = newDirs(list)
+	n.dirs = newDirs(list, broken)
 	n.settle(found)
 	return nil
 }
@@ -330,7 +327,7 @@ func (n *Node) checks() []admin.Check {
 	return []admin.Check{
 		{Name: "started", OK: n.started.Load()},
 		{Name: "not draining", OK: !n.stopping.Load()},
-		{Name: "data directories", OK: online == len(n.dirs.list), Detail: fmt.Sprintf("%d of %d online", online, len(n.dirs.list))},
+		{Name: "data directories", OK: online == len(n.dirs.list), Detail: fmt.Sprintf("%d of %d online", online, len(n.dirs.list)+len(n.dirs.broken))},
 		{Name: "metadata quorum", OK: st.Leader != model.NoBroker, Detail: fmt.Sprintf("leader %d, term %d", st.Leader, st.Term)},
 		{Name: "registered", OK: b != nil && !b.Fenced && b.Incarnation == n.incarnation},
 		{Name: "replicas", OK: waiting == 0, Detail: fmt.Sprintf("%d cannot be opened", waiting)},

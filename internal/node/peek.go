@@ -35,7 +35,7 @@ func (n *Node) Replicas() []Replica {
 	all := n.replicas.all()
 	out := make([]Replica, len(all))
 	for i, r := range all {
-		out[i] = Replica{r.part, r.log}
+		out[i] = Replica{r.part, r.part.Log()}
 	}
 	return out
 }

@@ -103,18 +103,21 @@ func (n *Node) bring(img *metadata.Image, o opening, values func(string) config.
 		var err error
 		if r, err = n.open(img, o, values(o.topic.Name)); err != nil {
 			n.log.Error("replica cannot be opened", "topic", o.topic.Name, "partition", o.index, "err", err)
-			n.unopened.add(o)
+			if !errors.Is(err, errDirOffline) { // that takes a restart
+				n.unopened.add(o)
+			}
 			return
 		}
 	}
 	n.replicas.put(o.id(), r)
 	n.assume(img, o, r)
+	n.assignments.look(img, o, r)
 }
 
 func (n *Node) open(img *metadata.Image, o opening, v config.TopicValues) (*replica, error) {
-	dir, isNew := n.dirs.place(o.tp())
-	if dir == nil {
-		return nil, errNoDir
+	dir, isNew, err := n.place(o)
+	if err != nil {
+		return nil, err
 	}
 	// What the log reports before the replica stands is read from it when it does.
 	var part atomic.Pointer[replication.Partition]
@@ -141,12 +144,14 @@ func (n *Node) open(img *metadata.Image, o opening, v config.TopicValues) (*repl
 		TP: o.tp(), TopicID: o.topic.ID, Me: n.me, Log: log, Clock: n.clock, Config: replicaConfig(&v, n.lagTime()),
 		ISR: n.following.isr, Sending: n.following.sending,
 	}))
-	return &replica{part: part.Load(), log: log, dir: dir}, nil
+	n.relocations.resume(o, dir)
+	return &replica{part: part.Load(), dir: dir}, nil
 }
 
 // drop closes and deletes a replica that the metadata no longer gives this node.
 func (n *Node) drop(o opening) {
 	n.unopened.remove(o.id())
+	n.relocations.cancel(o.id())
 	n.following.fetcher.Forget(o.id())
 	r := n.replicas.remove(o.id())
 	if r == nil {
@@ -154,7 +159,7 @@ func (n *Node) drop(o opening) {
 	}
 	r.part.Fail(replication.ErrDeleted)
 	n.dirs.closed(o.tp())
-	if err := r.dir.Delete(r.log); err != nil && !errors.Is(err, commitlog.ErrOffline) {
+	if err := r.dir.Delete(r.part.Log()); err != nil && !errors.Is(err, commitlog.ErrOffline) {
 		n.log.Error("log cannot be deleted", "topic", o.topic.Name, "partition", o.index, "err", err)
 	}
 }
@@ -187,7 +192,8 @@ func (n *Node) configure(img *metadata.Image, t *metadata.Topic, v config.TopicV
 	expiry := n.producerExpiry(img)
 	for i := range t.Partitions {
 		if r := n.replicas.get(model.TopicIDPartition{ID: t.ID, Partition: int32(i)}); r != nil {
-			r.log.SetConfig(logConfig(&v, expiry))
+			r.part.Log().SetConfig(logConfig(&v, expiry))
+			n.relocations.configure(r.id(), logConfig(&v, expiry))
 			r.part.SetConfig(replicaConfig(&v, n.lagTime()))
 			n.throttle(img, r)
 		}
@@ -198,6 +204,7 @@ func (n *Node) configure(img *metadata.Image, t *metadata.Topic, v config.TopicV
 func (n *Node) applyBroker(img *metadata.Image) {
 	v := n.resolver.Broker(img)
 	n.following.setRates(v)
+	n.relocations.rate.SetRate(v.Int64("replica.alter.log.dirs.io.max.bytes.per.second"))
 	for _, d := range n.dirs.list {
 		d.SetCleaner(v.Duration("log.cleaner.backoff.ms"), v.Int64("log.cleaner.dedupe.buffer.size"))
 	}

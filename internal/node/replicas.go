@@ -11,10 +11,9 @@ import (
 // replicaShards keeps requests of different partitions off each other's lock.
 const replicaShards = 32
 
-// replica is one partition this node holds, with the log under it.
+// replica is one partition this node holds, and the directory its log is in. It never changes: a replica that moves is put there anew.
 type replica struct {
 	part *replication.Partition
-	log  *commitlog.Log
 	dir  *commitlog.Dir
 }
 
@@ -82,4 +81,8 @@ func (r *replicas) all() []*replica {
 		s.RUnlock()
 	}
 	return out
+}
+
+func (r *replica) id() model.TopicIDPartition {
+	return model.TopicIDPartition{ID: r.part.ID(), Partition: r.part.TP().Partition}
 }

@@ -18,8 +18,8 @@ import (
 func served() map[int16][2]int16 {
 	return map[int16][2]int16{
 		0: {0, 13}, 1: {4, 18}, 2: {0, 11}, 3: {0, 13}, 8: {0, 10}, 9: {0, 10}, 10: {0, 6}, 11: {0, 9}, 12: {0, 4}, 13: {0, 5}, 14: {0, 5}, 15: {0, 6},
-		16: {0, 5}, 18: {0, 5}, 19: {0, 7}, 20: {0, 6}, 21: {0, 2}, 22: {0, 5}, 23: {0, 4}, 32: {0, 4}, 33: {0, 2}, 35: {0, 5}, 37: {0, 3}, 42: {0, 3},
-		43: {0, 2}, 44: {0, 1}, 45: {0, 1}, 46: {0, 0}, 47: {0, 0}, 55: {0, 2}, 57: {0, 2}, 60: {0, 2}, 61: {0, 0}, 64: {0, 0}, 74: {0, 1}, 75: {0, 0},
+		16: {0, 5}, 18: {0, 5}, 19: {0, 7}, 20: {0, 6}, 21: {0, 2}, 22: {0, 5}, 23: {0, 4}, 32: {0, 4}, 33: {0, 2}, 34: {1, 2}, 35: {0, 5}, 37: {0, 3}, 42: {0, 3},
+		43: {0, 2}, 44: {0, 1}, 45: {0, 1}, 46: {0, 0}, 47: {0, 0}, 55: {0, 2}, 57: {0, 2}, 60: {0, 2}, 61: {0, 0}, 64: {0, 0}, 74: {0, 1}, 75: {0, 0}, 80: {0, 1}, 81: {0, 0},
 	}
 }
 
@@ -100,6 +100,10 @@ func fill(req kmsg.Request, r *rig) {
 		p := kmsg.NewFetchRequestTopicPartition()
 		p.PartitionMaxBytes = 1 << 20
 		q.Topics = []kmsg.FetchRequestTopic{{Topic: "t", TopicID: id, Partitions: []kmsg.FetchRequestTopicPartition{p}}}
+	case *kmsg.AddRaftVoterRequest:
+		q.VoterID = 1
+	case *kmsg.RemoveRaftVoterRequest:
+		q.VoterID = 1
 	case *kmsg.ListOffsetsRequest:
 		p := kmsg.NewListOffsetsRequestTopicPartition()
 		p.Timestamp, p.MaxNumOffsets = -1, 1

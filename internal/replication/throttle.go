@@ -40,6 +40,13 @@ func (t *Throttle) SetRate(bytesPerSecond int64) {
 	t.mu.rate, t.mu.credit, t.mu.at = rate, 0, t.clock.Now()
 }
 
+// Limited reports that there is a rate.
+func (t *Throttle) Limited() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.mu.rate > 0
+}
+
 // Wait is how long until something may pass, 0 for now.
 func (t *Throttle) Wait() time.Duration {
 	if t == nil {

@@ -183,6 +183,7 @@ var (
 	logPrefix  = regexp.MustCompile(`(?m)^\[\S+ \S+\] (ERROR|WARN|INFO)`)
 	proposed   = regexp.MustCompile(`(?s)(Proposed partition reassignment configuration\n).*`)
 	directory  = regexp.MustCompile(`DIR/node\d/(one|two)`)
+	logDirs    = regexp.MustCompile(`"logDirs":\[.*\]\}\],"version"`)
 	unordered  = regexp.MustCompile(`(Isr|Elr|Configs): [^\t\n]*`)
 	sizes      = regexp.MustCompile(`"size":\d+|"offsetLag":\d+|"totalBytes":\d+|"usableBytes":\d+`)
 )
@@ -210,6 +211,17 @@ func (s *story) plain(out string) string {
 		all = slices.DeleteFunc(all, func(v string) bool { return v == "min.insync.replicas=1" })
 		slices.Sort(all)
 		return head + ": " + strings.Join(all, ",")
+	})
+	out = logDirs.ReplaceAllStringFunc(out, func(m string) string { // in the order of a hash map
+		m = strings.TrimSuffix(strings.TrimPrefix(m, `"logDirs":[`), `]}],"version"`)
+		dirs := strings.SplitAfter(m, `"},`)
+		for i := range dirs {
+			dirs[i] = strings.TrimSuffix(dirs[i], ",")
+		}
+		slices.SortFunc(dirs, func(a, b string) int {
+			return strings.Compare(a[strings.Index(a, `"logDir"`):], b[strings.Index(b, `"logDir"`):])
+		})
+		return `"logDirs":[` + strings.Join(dirs, ",") + `]}],"version"`
 	})
 	out = strings.ReplaceAll(out, s.bootstrap, "BOOTSTRAP")
 	if out != "" && !strings.HasSuffix(out, "\n") {
