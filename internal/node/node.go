@@ -68,6 +68,7 @@ type edges struct {
 	server    *server.Server
 	listeners []bound
 	http      *http.Server
+	stages    stages
 	httpAddr  string
 	metrics   *api.Metrics
 	events    *events
@@ -95,7 +96,8 @@ func build(ctx context.Context, s *settings, version string, w world) (n *Node, 
 	if _, err := io.ReadFull(n.random, n.incarnation[:]); err != nil {
 		return n, err
 	}
-	if err := n.listenToNodes(s); err != nil {
+	n.edges.events, n.edges.happened = newEvents(n.log), event.NewList(keptEvents)
+	if err := n.openPorts(s); err != nil {
 		return n, err
 	}
 	ctx, refuse := context.WithCancelCause(ctx)
@@ -105,25 +107,27 @@ func build(ctx context.Context, s *settings, version string, w world) (n *Node, 
 		return n, err
 	}
 	n.identity, n.me = found.identity, found.node
-	if err := s.name(n.me); err != nil {
+	if err := s.name(n.me, n.httpConfigured(s.http)); err != nil {
 		return n, err
 	}
 	n.static = s.static
 	n.levelName = n.static.String("klamm.log.level")
 	n.resolver = config.NewResolver(s.static, n.me)
 	n.replicas = newReplicas()
-	n.edges.events, n.edges.happened = newEvents(n.log), event.NewList(keptEvents)
 	n.follow()
+	n.enters("recovering", "opening the data directories")
 	if err := n.openDirs(s.dirs, found); err != nil {
 		return n, err
 	}
 	n.spawn(func() { n.checkCluster(ctx, refuse) })
+	n.enters("recovering", "reading the metadata log, opening the logs of its partitions, waiting for a controller")
 	if err := n.joinQuorum(ctx, found); err != nil {
 		return n, err
 	}
 	if err := n.listen(s.kafka); err != nil {
 		return n, err
 	}
+	n.enters("registering", "waiting for the controller")
 	if err := n.register(ctx); err != nil {
 		return n, err
 	}
@@ -133,12 +137,21 @@ func build(ctx context.Context, s *settings, version string, w world) (n *Node, 
 		return n, err
 	}
 	n.spawn(n.live)
-	if err := n.serveHTTP(s.http); err != nil {
-		return n, err
-	}
+	n.serveHTTP()
 	n.started.Store(true)
 	n.retryUnopened()
 	return n, nil
+}
+
+// openPorts takes the ports, before anything is written.
+func (n *Node) openPorts(s *settings) error {
+	if err := n.openHTTP(s.http); err != nil {
+		return err
+	}
+	if err := n.listenToNodes(s); err != nil {
+		return err
+	}
+	return n.probe(s)
 }
 
 // configuredID is node.id, or broker.id as older files have it; -1 when neither is set.
