@@ -375,3 +375,12 @@ func (n *nemesis) move() {
 	_, err := n.admin.AlterPartitionAssignments(ctx, req)
 	n.s.trace("moving: %v", err)
 }
+
+// FaultNames are the faults that a run can do without.
+func FaultNames() []string {
+	var out []string
+	for _, f := range faults() {
+		out = append(out, f.name)
+	}
+	return out
+}

@@ -54,6 +54,7 @@ func (s *Sim) run() error {
 	}
 	defer admin.Close()
 	rec := history.NewRecorder(func() int64 { return int64(time.Since(s.begin)) })
+	s.history = rec.History
 	w, err := workload.New(s.workload(rec))
 	if err != nil {
 		return err

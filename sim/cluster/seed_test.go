@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/klamm/klamm/internal/invariant"
+	"github.com/klamm/klamm/sim/history"
 )
 
 var (
@@ -40,6 +41,12 @@ func TestSeed(t *testing.T) {
 		s := New(o, &trace)
 		crand.Reader = s.entropy()
 		err := s.Run()
+		if err != nil && s.history != nil {
+			var b bytes.Buffer
+			if history.Write(&b, s.history()) == nil {
+				write(t, *result+".history", b.Bytes())
+			}
+		}
 		if left := leaked(); err == nil && left != "" {
 			err = fmt.Errorf("leak: %s", left)
 		}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/klamm/klamm/internal/vfs"
+	"github.com/klamm/klamm/sim/history"
 	"github.com/klamm/klamm/sim/workload"
 )
 
@@ -26,6 +27,7 @@ type Sim struct {
 	zombies  sync.WaitGroup // processes that were killed and have not noticed yet
 	out      io.Writer
 	clients  int
+	history  func() history.History // nil before the work begins
 	ended    bool
 
 	mu struct {

@@ -46,7 +46,7 @@ func TestLossIsSeen(t *testing.T) {
 	limited, done := context.WithTimeout(ctx, 5*time.Second)
 	defer done()
 	failed := w.Final(limited) // it may well miss what it looks for
-	saveOnFailure(t, rec.History())
+	save(t, rec.History())
 	kinds := map[history.Kind]int{}
 	for _, a := range w.Check(history.Options{Final: true}) {
 		if kinds[a.Kind]++; kinds[a.Kind] == 1 {
