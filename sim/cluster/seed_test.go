@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"runtime/pprof"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -22,6 +23,7 @@ var (
 	seed    = flag.Uint64("seed", 0, "the seed to run")
 	chaos   = flag.Duration("chaos", 30*time.Second, "how long faults happen, in simulated time")
 	without = flag.String("without", "", "faults to leave out, comma-separated")
+	profile = flag.String("profile", "", "where a CPU profile is written")
 	result  = flag.String("result", "", "where the result is written, as JSON; the trace goes to the same name with .trace")
 )
 
@@ -34,6 +36,15 @@ func TestSeed(t *testing.T) {
 	runtime.MemProfileRate = 0
 	time.Local = time.UTC
 	seedRuntime(*seed)
+	if *profile != "" {
+		f, err := os.Create(*profile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := pprof.StartCPUProfile(f); err != nil {
+			t.Fatal(err)
+		}
+	}
 	var trace bytes.Buffer
 	synctest.Test(t, func(t *testing.T) {
 		o := Options{Seed: *seed, Chaos: *chaos, Without: strings.FieldsFunc(*without, func(r rune) bool { return r == ',' })}
@@ -79,6 +90,7 @@ func report(t *testing.T, r Result, trace []byte) {
 	}
 	write(t, *result+".trace", trace)
 	write(t, *result, b)
+	pprof.StopCPUProfile()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	fmt.Printf("seed %d hash %s: %d events, %.1f simulated seconds, %d MiB allocated; %s\n", r.Seed, r.Hash, r.Events, r.Seconds, m.TotalAlloc>>20, r.Failure)
