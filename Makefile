@@ -9,9 +9,9 @@ LDFLAGS   := -s -w -X main.version=$(VERSION)
 
 .PHONY: run build test race unit interop interop-docs chaos lint fuzz bench gen check clean
 
-## run: build, then start one node on 9092 (Kafka), 9093 (nodes) and 9094 (HTTP), data in ./data
+## run: build, then run a throwaway cluster of three brokers: Kafka on 9092, HTTP on 9094; Ctrl-C ends it and deletes its data
 run: build
-	@exec ./$(BIN) server --data ./data
+	@exec ./$(BIN) dev
 
 ## build: the static binary, bin/klamm
 build:

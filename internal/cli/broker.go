@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/klamm/klamm/internal/cli/connect"
+	"github.com/klamm/klamm/internal/cli/health"
 )
 
 func (a *app) brokerCommand() *cobra.Command {
@@ -22,7 +23,7 @@ func (a *app) brokerList() *cobra.Command {
 		Use: "list", Short: "list brokers", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return a.withAdmin(func(adm *connect.Cluster) error {
-				s, err := readCluster(c.Context(), adm)
+				s, err := health.Read(c.Context(), adm)
 				if err != nil {
 					return err
 				}
@@ -33,7 +34,7 @@ func (a *app) brokerList() *cobra.Command {
 }
 
 type brokerDetail struct {
-	brokerSummary
+	health.Broker
 	APIs   int               `json:"apis"`   // how many it serves
 	Config map[string]string `json:"config"` // what is set, without defaults
 	Dirs   []logDir          `json:"log_dirs"`
@@ -90,15 +91,15 @@ func brokerID(s string) (int32, error) {
 }
 
 func (a *app) describeBroker(c *cobra.Command, adm *connect.Cluster, id int32) (brokerDetail, error) {
-	s, err := readCluster(c.Context(), adm)
+	s, err := health.Read(c.Context(), adm)
 	if err != nil {
 		return brokerDetail{}, err
 	}
-	i := slices.IndexFunc(s.Brokers, func(b brokerSummary) bool { return b.ID == id })
+	i := slices.IndexFunc(s.Brokers, func(b health.Broker) bool { return b.ID == id })
 	if i < 0 {
 		return brokerDetail{}, &fault{what: fmt.Sprintf("there is no broker %d", id), next: "see the brokers: klamm broker list", code: ExitError}
 	}
-	d := brokerDetail{brokerSummary: s.Brokers[i], Config: map[string]string{}, Dirs: []logDir{}}
+	d := brokerDetail{Broker: s.Brokers[i], Config: map[string]string{}, Dirs: []logDir{}}
 	configs, err := describeConfigs(c.Context(), adm, resources("broker", strconv.Itoa(int(id))))
 	if err != nil {
 		return d, err

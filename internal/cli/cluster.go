@@ -5,30 +5,21 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/twmb/franz-go/pkg/kadm"
 
 	"github.com/klamm/klamm/internal/cli/connect"
+	"github.com/klamm/klamm/internal/cli/health"
 )
 
 func (a *app) clusterCommand() *cobra.Command {
 	return noun("cluster", "status and health of the cluster, its quorum, and what happened to it", a.clusterStatus(), a.clusterHealth(), a.clusterQuorum(), a.clusterEvents())
 }
 
-func summaryOf(b kadm.BrokerDetail, controller int32, leaders, replicas map[int32]int) brokerSummary {
-	s := brokerSummary{ID: b.NodeID, Address: net.JoinHostPort(b.Host, fmt.Sprint(b.Port)), Controller: b.NodeID == controller, Leaders: leaders[b.NodeID], Replicas: replicas[b.NodeID]}
-	if b.Rack != nil {
-		s.Rack = *b.Rack
-	}
-	return s
-}
-
-func brokerTable(list []brokerSummary) *table {
+func brokerTable(list []health.Broker) *table {
 	t := &table{columns: columns(">ID", "ADDRESS", "CONTROLLER", ">LEADERS", ">REPLICAS", "+RACK")}
 	for _, b := range list {
 		controller := "-"
@@ -45,7 +36,7 @@ func (a *app) clusterStatus() *cobra.Command {
 		Use: "status", Short: "brokers, topics and partitions in brief", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return a.withAdmin(func(adm *connect.Cluster) error {
-				s, err := readCluster(c.Context(), adm)
+				s, err := health.Read(c.Context(), adm)
 				if err != nil {
 					return err
 				}
@@ -56,7 +47,7 @@ func (a *app) clusterStatus() *cobra.Command {
 					list []string
 				}{{"without a leader", s.Offline}, {"under min.insync.replicas", s.UnderMinISR}, {"under-replicated", s.UnderReplicated}, {"not led by the preferred replica", s.NotPreferred}} {
 					if n := len(w.list); n > 0 {
-						tail += fmt.Sprintf("%s %s: %s\n", plural(n, "partition"), w.what, s.some(w.list))
+						tail += fmt.Sprintf("%s %s: %s\n", plural(n, "partition"), w.what, s.Some(w.list))
 					}
 				}
 				return a.show(s, head, brokerTable(s.Brokers), tail)
@@ -83,7 +74,7 @@ func (a *app) clusterHealth() *cobra.Command {
 			var checks []healthCheck
 			addresses := []string{asked}
 			err := a.withAdmin(func(adm *connect.Cluster) error {
-				s, err := readCluster(c.Context(), adm)
+				s, err := health.Read(c.Context(), adm)
 				if err != nil {
 					return err
 				}
@@ -104,6 +95,31 @@ func (a *app) clusterHealth() *cobra.Command {
 	}
 	c.Flags().StringVar(&address, "http", "", "host:port of a node's HTTP listener (KLAMM_HTTP; default: every broker's that this machine reaches)")
 	return c
+}
+
+func protocolChecks(s *health.State) []healthCheck {
+	return []healthCheck{
+		{"brokers", len(s.Brokers) > 0, fmt.Sprintf("%d registered", len(s.Brokers))},
+		{"controller", s.Controller >= 0, fmt.Sprintf("broker %d", s.Controller)},
+		{"leaders", len(s.Offline) == 0, countOr(s, "all partitions have one", "without a leader", s.Offline)},
+		{"min.insync.replicas", len(s.UnderMinISR) == 0, countOr(s, "reached everywhere", "under it", s.UnderMinISR)},
+		{"replicas", len(s.UnderReplicated) == 0, countOr(s, "all in sync", "under-replicated", s.UnderReplicated)},
+		{"leader skew", len(s.Skewed) == 0, skew(s)},
+	}
+}
+
+func skew(s *health.State) string {
+	if len(s.Skewed) == 0 {
+		return fmt.Sprintf("%s not led by the preferred replica", plural(len(s.NotPreferred), "partition"))
+	}
+	return strings.Join(s.Skewed, ", ")
+}
+
+func countOr(s *health.State, fine, wrong string, list []string) string {
+	if len(list) == 0 {
+		return fine
+	}
+	return fmt.Sprintf("%s %s: %s", plural(len(list), "partition"), wrong, s.Some(list))
 }
 
 // httpCheck asks /readyz.

@@ -86,13 +86,30 @@ func (a *app) runDev(ctx context.Context, count, port int) (err error) {
 	if err := d.welcome(); err != nil {
 		return err
 	}
-	select {
-	case <-ctx.Done():
-		return nil
-	case n := <-d.finished:
-		d.finished <- n // wait counts it
-		return d.failure(&n)
+	for left := count; ; left-- {
+		select {
+		case <-ctx.Done():
+			return nil
+		case n := <-d.finished:
+			if left == 1 {
+				d.finished <- n // wait counts it
+				return d.failure(&n)
+			}
+			// The others are a cluster still, and to see what they do without it may be what it was ended for.
+			d.nodes[n.id-1].cmd = nil
+			d.a.printf("  broker %d ended (%s): %d of %d go on\n", n.id, endOf(n.err), left-1, count)
+			if err := d.a.out.Flush(); err != nil {
+				return err
+			}
+		}
 	}
+}
+
+func endOf(err error) string {
+	if err == nil {
+		return "exit status 0"
+	}
+	return err.Error()
 }
 
 // start starts every process.

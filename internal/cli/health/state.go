@@ -1,8 +1,10 @@
-package cli
+package health
 
 import (
 	"context"
 	"fmt"
+	"maps"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,10 +14,11 @@ import (
 	"github.com/klamm/klamm/internal/cli/connect"
 )
 
-type clusterState struct {
+// State is a cluster as Kafka's protocol shows it.
+type State struct {
 	ID              string            `json:"id"`
 	Controller      int32             `json:"controller"`
-	Brokers         []brokerSummary   `json:"brokers"`
+	Brokers         []Broker          `json:"brokers"`
 	Topics          int               `json:"topics"`
 	Partitions      int               `json:"partitions"`
 	Offline         []string          `json:"offline_partitions"`          // without a leader
@@ -23,10 +26,12 @@ type clusterState struct {
 	UnderReplicated []string          `json:"under_replicated_partitions"` // fewer in sync than replicas
 	NotPreferred    []string          `json:"not_preferred_leader_partitions"`
 	Reasons         map[string]string `json:"reasons"` // by partition
-	skewed          []string          // brokers that lead far fewer partitions than they should
+	// Skewed says which brokers lead far fewer partitions than prefer them.
+	Skewed []string `json:"-"`
 }
 
-type brokerSummary struct {
+// Broker is one broker of a State.
+type Broker struct {
 	ID         int32  `json:"id"`
 	Address    string `json:"address"`
 	Rack       string `json:"rack,omitempty"`
@@ -38,13 +43,14 @@ type brokerSummary struct {
 // skewPercent is how many of a broker's preferred partitions others may lead, as leader.imbalance.per.broker.percentage.
 const skewPercent = 10
 
-func readCluster(ctx context.Context, adm *connect.Cluster) (clusterState, error) {
+// Read asks the cluster.
+func Read(ctx context.Context, adm *connect.Cluster) (State, error) {
 	m, err := adm.Metadata(ctx)
 	if err != nil {
-		return clusterState{}, err
+		return State{}, err
 	}
-	s := clusterState{
-		ID: m.Cluster, Controller: m.Controller, Brokers: []brokerSummary{}, Offline: []string{}, UnderMinISR: []string{}, UnderReplicated: []string{}, NotPreferred: []string{},
+	s := State{
+		ID: m.Cluster, Controller: m.Controller, Brokers: []Broker{}, Offline: []string{}, UnderMinISR: []string{}, UnderReplicated: []string{}, NotPreferred: []string{},
 		Reasons: map[string]string{},
 	}
 	leaders, replicas := map[int32]int{}, map[int32]int{}
@@ -80,7 +86,7 @@ func readCluster(ctx context.Context, adm *connect.Cluster) (clusterState, error
 	for _, b := range m.Brokers {
 		s.Brokers = append(s.Brokers, summaryOf(b, m.Controller, leaders, replicas))
 		if n := elsewhere[b.NodeID]; n*100 > preferred[b.NodeID]*skewPercent {
-			s.skewed = append(s.skewed, fmt.Sprintf("broker %d leads %d of the %d that prefer it", b.NodeID, preferred[b.NodeID]-n, preferred[b.NodeID]))
+			s.Skewed = append(s.Skewed, fmt.Sprintf("broker %d leads %d of the %d that prefer it", b.NodeID, preferred[b.NodeID]-n, preferred[b.NodeID]))
 		}
 	}
 	return s, s.findUnderMinISR(ctx, adm, short)
@@ -106,8 +112,8 @@ func missingReplicas(p kadm.PartitionDetail) string {
 const configsAtOnce = 500
 
 // findUnderMinISR asks for the min.insync.replicas of topics that lack replicas.
-func (s *clusterState) findUnderMinISR(ctx context.Context, adm *connect.Cluster, short map[string][]kadm.PartitionDetail) error {
-	for names := range slices.Chunk(sortedKeys(short), configsAtOnce) {
+func (s *State) findUnderMinISR(ctx context.Context, adm *connect.Cluster, short map[string][]kadm.PartitionDetail) error {
+	for names := range slices.Chunk(slices.Sorted(maps.Keys(short)), configsAtOnce) {
 		configs, err := adm.DescribeTopicConfigs(ctx, names...)
 		if err != nil {
 			return err
@@ -133,8 +139,8 @@ func (s *clusterState) findUnderMinISR(ctx context.Context, adm *connect.Cluster
 	return nil
 }
 
-// some names the first partitions of a list, with reasons.
-func (s *clusterState) some(list []string) string {
+// Some names the first partitions of a list, with reasons.
+func (s *State) Some(list []string) string {
 	const most = 10
 	var out []string
 	for _, name := range list[:min(most, len(list))] {
@@ -150,27 +156,10 @@ func (s *clusterState) some(list []string) string {
 	return text
 }
 
-func protocolChecks(s *clusterState) []healthCheck {
-	return []healthCheck{
-		{"brokers", len(s.Brokers) > 0, fmt.Sprintf("%d registered", len(s.Brokers))},
-		{"controller", s.Controller >= 0, fmt.Sprintf("broker %d", s.Controller)},
-		{"leaders", len(s.Offline) == 0, s.countOr("all partitions have one", "without a leader", s.Offline)},
-		{"min.insync.replicas", len(s.UnderMinISR) == 0, s.countOr("reached everywhere", "under it", s.UnderMinISR)},
-		{"replicas", len(s.UnderReplicated) == 0, s.countOr("all in sync", "under-replicated", s.UnderReplicated)},
-		{"leader skew", len(s.skewed) == 0, s.skew()},
+func summaryOf(b kadm.BrokerDetail, controller int32, leaders, replicas map[int32]int) Broker {
+	s := Broker{ID: b.NodeID, Address: net.JoinHostPort(b.Host, fmt.Sprint(b.Port)), Controller: b.NodeID == controller, Leaders: leaders[b.NodeID], Replicas: replicas[b.NodeID]}
+	if b.Rack != nil {
+		s.Rack = *b.Rack
 	}
-}
-
-func (s *clusterState) skew() string {
-	if len(s.skewed) == 0 {
-		return fmt.Sprintf("%s not led by the preferred replica", plural(len(s.NotPreferred), "partition"))
-	}
-	return strings.Join(s.skewed, ", ")
-}
-
-func (s *clusterState) countOr(fine, wrong string, list []string) string {
-	if len(list) == 0 {
-		return fine
-	}
-	return fmt.Sprintf("%s %s: %s", plural(len(list), "partition"), wrong, s.some(list))
+	return s
 }

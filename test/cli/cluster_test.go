@@ -1,0 +1,90 @@
+package cli
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/klamm/klamm/test/process"
+)
+
+// TestClusterVerbs looks at three processes, one of which dies.
+func TestClusterVerbs(t *testing.T) {
+	c := process.StartCluster(t, 3)
+	// Not the shell's KLAMM_HTTP: the brokers say themselves where they take HTTP.
+	s := &shell{bin: process.Binary(t), dir: t.TempDir(), broker: strings.Join(c.Kafka, ",")}
+	ok := func(args ...string) string {
+		t.Helper()
+		r := s.run(t, "", append([]string{"klamm"}, args...)...)
+		if r.code != 0 {
+			t.Fatalf("%v: exit code %d\n%s%s", args, r.code, r.stdout, r.stderr)
+		}
+		return r.stdout
+	}
+	has := func(got string, want ...string) {
+		t.Helper()
+		for _, w := range want {
+			if !strings.Contains(got, w) {
+				t.Errorf("no %q in\n%s", w, got)
+			}
+		}
+	}
+	ok("topic", "create", "t", "--partitions", "3", "--replication-factor", "3", "--config", "min.insync.replicas=3")
+	var q struct {
+		Leader  int
+		Members []struct {
+			ID        int
+			Role      string
+			Directory string
+		}
+	}
+	if err := json.Unmarshal([]byte(ok("cluster", "quorum", "-o", "json")), &q); err != nil || q.Leader < 1 || len(q.Members) != 3 || len(q.Members[0].Directory) != 22 {
+		t.Fatalf("%+v %v", q, err)
+	}
+	has(ok("cluster", "quorum"), "leader ", "voter", "just now", "DIRECTORY")
+	has(ok("cluster", "health"), "healthy", "leaders", "min.insync.replicas  yes", "leader skew", "/readyz says 200 OK")
+	has(ok("cluster", "events"), "controller-active", "broker 1 registered, at 127.0.0.1:", "takes part")
+
+	dead := q.Leader%3 + 1 // founders are numbered in the order of their addresses
+	c.Kill(place(c, dead))
+	begin := time.Now()
+	var r result
+	for !strings.Contains(r.stdout, "under-replicated") && time.Since(begin) < 30*time.Second {
+		r = s.run(t, "", "klamm", "cluster", "status")
+	}
+	away := "broker " + string(rune('0'+dead)) + " is away"
+	has(r.stdout, "3 partitions under min.insync.replicas: t-0 ("+away+")", "3 partitions under-replicated: t-0 ("+away)
+	r = s.run(t, "", "klamm", "cluster", "health")
+	if r.code != 1 {
+		t.Errorf("exit code %d", r.code)
+	}
+	has(r.stdout, "not healthy", "min.insync.replicas  NO", "3 partitions under-replicated")
+	r = s.run(t, "", "klamm", "cluster", "events", "--kind", "broker-fenced")
+	has(r.stdout, "fenced: its process is dead (its connections closed)", "could not be asked")
+	if r.code != 3 {
+		t.Errorf("exit code %d of what one node is missing in", r.code)
+	}
+	for !strings.Contains(r.stdout, "is silent") && time.Since(begin) < 30*time.Second {
+		r = s.run(t, "", "klamm", "cluster", "quorum")
+	}
+	has(r.stdout, "node "+string(rune('0'+dead))+" (voter) is silent", "2 of 3 voters answer")
+}
+
+// place is where a node stands in the cluster's lists.
+func place(c *process.Cluster, id int) int {
+	rank := func(i int) (n int) {
+		for _, other := range c.Peers {
+			if other <= c.Peers[i] {
+				n++
+			}
+		}
+		return n
+	}
+	for i := range c.Peers {
+		if rank(i) == id {
+			return i
+		}
+	}
+	return -1
+}
