@@ -2,11 +2,14 @@ package interop
 
 import (
 	"context"
+	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -21,19 +24,8 @@ import (
 func TestSameAnswersAsKafka(t *testing.T) {
 	toolchain.Need(t, "java", "javac", "mvn")
 	reference, node := startKafka(t, 1, replicated(1)...), startBrokers(t, 1)
-	dir := t.TempDir()
-	kafkaFile, klammFile := filepath.Join(dir, "kafka"), filepath.Join(dir, "klamm")
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
-	defer cancel()
-	argv, err := clients.Semantics(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(ctx, argv[0], append(argv[1:], reference.addr, kafkaFile, node.addr, klammFile)...)
-	if _, err := output(cmd); err != nil {
-		t.Fatal(err)
-	}
-	kafka, klamm := readAnswers(t, kafkaFile), readAnswers(t, klammFile)
+	answers := askAll(t, reference, node)
+	kafka, klamm := answers[0], answers[1]
 	if node.kafka { // two nodes alike, but for their addresses and folders
 		for _, own := range []string{"config.broker.controller.quorum.voters", "config.broker.listeners", "config.broker.log.dirs"} {
 			klamm[own] = kafka[own]
@@ -54,6 +46,62 @@ func TestSameAnswersAsKafka(t *testing.T) {
 		ran.Lock()
 		defer ran.Unlock()
 		ran.Compared, ran.Differences = len(kafka), found.listed
+	}
+}
+
+// askAll lets the program ask clusters, all at once, and returns what each answered.
+func askAll(t *testing.T, nodes ...target) []Transcript {
+	t.Helper()
+	dir := t.TempDir()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	argv, err := clients.Semantics(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var files []string
+	for i, n := range nodes {
+		files = append(files, filepath.Join(dir, strconv.Itoa(i)))
+		argv = append(argv, n.addr, files[i])
+	}
+	if _, err := output(exec.CommandContext(ctx, argv[0], argv[1:]...)); err != nil {
+		t.Fatal(err)
+	}
+	var answers []Transcript
+	for _, f := range files {
+		answers = append(answers, readAnswers(t, f))
+	}
+	return answers
+}
+
+// updateKafka3 asks three brokers of Apache Kafka anew, which takes three gigabytes of memory.
+var updateKafka3 = flag.Bool("update-kafka3", false, "write testdata/kafka3.txt from three brokers of Apache Kafka")
+
+// TestSameAnswersAsKafkaOfThree is the same on three brokers, every partition on all of them, with what Kafka answered when it was last asked.
+func TestSameAnswersAsKafkaOfThree(t *testing.T) {
+	toolchain.Need(t, "java", "javac", "mvn")
+	recorded := filepath.Join("testdata", "kafka3.txt")
+	if *updateKafka3 {
+		got := askAll(t, startKafka(t, 3, replicated(3)...))[0]
+		var text strings.Builder
+		for _, name := range slices.Sorted(maps.Keys(got)) {
+			fmt.Fprintf(&text, "%s: %s\n", name, got[name])
+		}
+		if err := os.WriteFile(recorded, []byte(text.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	kafka, klamm := readAnswers(t, recorded), askAll(t, startBrokers(t, 3))[0]
+	listed := readDifferences(t, filepath.Join("testdata", "differences3.txt"))
+	own := len(listed)
+	for _, d := range readDifferences(t, filepath.Join("testdata", "differences.txt")) {
+		if _, known := lookUp(byCase(listed[:own]), d.Case); !known {
+			listed = append(listed, d)
+		}
+	}
+	found := compare(kafka, klamm, listed)
+	for _, wrong := range found.unlisted {
+		t.Error(wrong)
 	}
 }
 
@@ -81,10 +129,7 @@ type compared struct {
 // compare sets Kafka's answers beside Klamm's.
 func compare(kafka, klamm Transcript, listed []Difference) compared {
 	var c compared
-	expected := map[string]Difference{}
-	for _, d := range listed {
-		expected[d.Case] = d
-	}
+	expected := byCase(listed)
 	seen := map[string]bool{}
 	names := map[string]bool{}
 	for name := range kafka {
@@ -119,6 +164,14 @@ func compare(kafka, klamm Transcript, listed []Difference) compared {
 	}
 	slices.SortFunc(c.listed, func(x, y Difference) int { return strings.Compare(x.Case, y.Case) })
 	return c
+}
+
+func byCase(listed []Difference) map[string]Difference {
+	by := map[string]Difference{}
+	for _, d := range listed {
+		by[d.Case] = d
+	}
+	return by
 }
 
 // lookUp finds a listed difference by its name, or by one that ends in "*" and holds for all names that begin so.

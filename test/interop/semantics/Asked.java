@@ -15,6 +15,7 @@ import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.clients.producer.RecordMetadata;
 import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.KafkaFuture;
+import org.apache.kafka.common.errors.UnknownTopicOrPartitionException;
 import org.apache.kafka.common.protocol.Errors;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
@@ -27,7 +28,9 @@ final class Asked {
     final Admin admin;
     private final PrintStream out;
     private final String cluster;
+    /** The broker with the lowest id, and whether there is no other. */
     final int node;
+    final boolean alone;
 
     Asked(String bootstrap, PrintStream out) {
         this.bootstrap = bootstrap;
@@ -35,7 +38,9 @@ final class Asked {
         this.admin = Admin.create(Map.of("bootstrap.servers", bootstrap, "default.api.timeout.ms", "4000", "request.timeout.ms", "3000"));
         try {
             this.cluster = get(admin.describeCluster().clusterId());
-            this.node = get(admin.describeCluster().nodes()).iterator().next().id();
+            var nodes = get(admin.describeCluster().nodes());
+            this.node = nodes.stream().mapToInt(n -> n.id()).min().getAsInt();
+            this.alone = nodes.size() == 1;
         } catch (Exception e) {
             throw new IllegalStateException(e);
         }
@@ -52,10 +57,12 @@ final class Asked {
         out.println(name + ": " + normal(result));
     }
 
-    /** What is different on each run stands as a word: addresses, times of the day, counts of attempts. */
+    /** What is different on each run stands as a word: addresses, times of the day, counts of attempts, which of several brokers it is. */
     private String normal(String s) {
-        return s.replace(bootstrap, "ADDR").replace(cluster, "CLUSTER").replaceAll("\\b1[789]\\d{11}\\b", "TIME").replaceAll("-92233702\\d{11}", "TIME")
-            .replaceAll("tries=\\d+|\\d+ attempt|in \\d+ms", "N").replaceAll("[\\r\\n\\t ]+", " ").strip();
+        for (String address : bootstrap.split(",")) s = s.replace(address, "ADDR");
+        return s.replace(cluster, "CLUSTER").replaceAll("\\b1[789]\\d{11}\\b", "TIME").replaceAll("-92233702\\d{11}", "TIME")
+            .replaceAll("tries=\\d+|\\d+ attempt|in \\d+ms", "N").replaceAll("Local controller \\d+", "Local controller N")
+            .replaceAll("\\(id: \\d+ rack", "(id: N rack").replaceAll("[\\r\\n\\t ]+", " ").strip();
     }
 
     static String failure(Throwable e) {
@@ -95,11 +102,11 @@ final class Asked {
     /** Deletes a topic if it is there. */
     void drop(String name) {
         try {
-            if (!get(admin.listTopics().names()).contains(name)) return;
+            // Not asked whether it is there: a broker may not have heard of it yet.
             get(admin.deleteTopics(List.of(name)).all());
             await(() -> !get(admin.listTopics().names()).contains(name));
         } catch (Exception e) {
-            out.println("drop." + name + ": " + failure(e));
+            if (!(e.getCause() instanceof UnknownTopicOrPartitionException)) out.println("drop." + name + ": " + failure(e));
         }
     }
 

@@ -97,11 +97,17 @@ final class ConfigCases {
         return e == null ? "none" : e.value() + "/" + e.source();
     }
 
+    /** Whether the value begins so, again and again: of several brokers each may be the one that answers, and learns of a change in its own time. */
+    private boolean everywhere(ConfigResource r, String key, String start) throws Exception {
+        for (int i = 0; i < (a.alone ? 1 : 8); i++) if (!value(r, key).startsWith(start)) return false;
+        return true;
+    }
+
     /** Changes a key and says what it is then; Kafka's broker may learn of it a little later. */
     private void changed(String name, ConfigResource r, String key, String value, AlterConfigOp.OpType type, String expected) {
         a.say(name, () -> {
             alter(r, false, op(key, value, type));
-            Asked.await(() -> value(r, key).startsWith(expected + "/"));
+            Asked.await(() -> everywhere(r, key, expected + "/"));
             return value(r, key);
         });
     }
@@ -144,8 +150,9 @@ final class ConfigCases {
         a.say("config.broker-default.in-broker", () -> value(mine, "log.retention.ms"));
         a.say("config.broker-default.in-topic", () -> value(topic("c.one"), "retention.ms"));
         changed("config.broker.set", mine, "log.retention.ms", "88000", set, "88000");
-        a.say("config.broker.in-topic", () -> value(topic("c.one"), "retention.ms"));
-        a.say("config.broker.synonyms", () -> shown(byName(describe(topic("c.one"))).get("retention.ms")));
+        // Of several brokers it is one's own business what it says of this.
+        if (a.alone) a.say("config.broker.in-topic", () -> value(topic("c.one"), "retention.ms"));
+        if (a.alone) a.say("config.broker.synonyms", () -> shown(byName(describe(topic("c.one"))).get("retention.ms")));
         a.say("config.broker.delete", () -> alter(mine, false, op("log.retention.ms", "", AlterConfigOp.OpType.DELETE)));
         a.say("config.broker-default.delete", () -> alter(all, false, op("log.retention.ms", "", AlterConfigOp.OpType.DELETE)));
         a.say("config.broker.read-only", () -> alter(mine, false, op("node.id", "7", set)));
