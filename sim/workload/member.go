@@ -69,22 +69,21 @@ func (m *member) live(ctx context.Context) {
 			if m.rng.IntN(2) == 0 {
 				cancel() // as a process that was killed: it does not leave the group
 			}
-			m.leave(inner, cancel, cl)
+			m.leave(cancel, cl)
 			return
 		default:
 		}
 	}
-	m.leave(inner, cancel, cl)
+	m.leave(cancel, cl)
 }
 
-// leave leaves the group, unless that takes too long: a member that is joining can only leave when all others have joined, or lost their session.
-func (m *member) leave(ctx context.Context, cancel context.CancelFunc, cl *kgo.Client) {
-	limited, done := context.WithTimeout(ctx, m.w.o.Pace.Timeout)
-	defer done()
-	cl.AllowRebalance()
-	_ = cl.LeaveGroupContext(limited)
-	cancel()
+// leave closes the client, which leaves the group, unless that takes too long: a member that is joining can only leave when all others have
+// joined, or lost their session. One call does both: of two leaves of one client, kgo may park the second for ever.
+func (m *member) leave(cancel context.CancelFunc, cl *kgo.Client) {
+	late := time.AfterFunc(m.w.o.Pace.Timeout, cancel)
 	cl.CloseAllowingRebalance()
+	late.Stop()
+	cancel()
 }
 
 func (m *member) join(ctx context.Context, s *seat) (*kgo.Client, error) {
