@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -52,10 +53,14 @@ func (c *campaign) powerCut(which ...*machine) error {
 	return c.f.start(which...)
 }
 
-// powerOff takes the disks first: whatever a process does between losing its disk and dying must be worth nothing.
+// powerOff stops the processes, takes the disks, and only then ends the processes: a cut is one moment for both, and an ending process has its
+// files written by the system.
 func (c *campaign) powerOff(which ...*machine) error {
 	time.Sleep(time.Duration(c.rng.IntN(20_000)) * time.Microsecond) // a random moment of the next group commits
-	if err := each(which, func(m *machine) error { return m.disk.Unplug() }); err != nil {
+	err := each(which, func(m *machine) error {
+		return errors.Join(syscall.Kill(m.node.PID(), syscall.SIGSTOP), m.disk.Unplug())
+	})
+	if err != nil {
 		return err
 	}
 	c.f.kill(which...)

