@@ -10,6 +10,7 @@ func rooms() map[string][]string {
 		"internal/vfs":       {},
 		"internal/event":     {"internal/model"},
 		"internal/invariant": {},
+		"internal/bug":       {},
 
 		// Floor 1: formats.
 		"internal/wire":   {"internal/model"},
@@ -17,17 +18,17 @@ func rooms() map[string][]string {
 		"internal/config": {"internal/model"},
 
 		// Floor 2: engines.
-		"internal/commitlog":         {"internal/model", "internal/batch", "internal/vfs", "internal/clock", "internal/invariant"},
-		"internal/metadata":          {"internal/model", "internal/wire", "internal/invariant"},
-		"internal/controller":        {"internal/model", "internal/event", "internal/metadata", "internal/config", "internal/clock", "internal/invariant"},
-		"internal/replication":       {"internal/model", "internal/batch", "internal/commitlog", "internal/metadata", "internal/clock", "internal/invariant"},
-		"internal/coordinator":       {"internal/model", "internal/wire", "internal/batch", "internal/metadata", "internal/clock", "internal/invariant"},
-		"internal/coordinator/group": {"internal/coordinator", "internal/model", "internal/wire", "internal/batch", "internal/metadata", "internal/clock", "internal/invariant"},
+		"internal/commitlog":         {"internal/model", "internal/bug", "internal/batch", "internal/vfs", "internal/clock", "internal/invariant"},
+		"internal/metadata":          {"internal/model", "internal/bug", "internal/wire", "internal/invariant"},
+		"internal/controller":        {"internal/model", "internal/bug", "internal/event", "internal/metadata", "internal/config", "internal/clock", "internal/invariant"},
+		"internal/replication":       {"internal/model", "internal/bug", "internal/batch", "internal/commitlog", "internal/metadata", "internal/clock", "internal/invariant"},
+		"internal/coordinator":       {"internal/model", "internal/bug", "internal/wire", "internal/batch", "internal/metadata", "internal/clock", "internal/invariant"},
+		"internal/coordinator/group": {"internal/coordinator", "internal/model", "internal/bug", "internal/wire", "internal/batch", "internal/metadata", "internal/clock", "internal/invariant"},
 
 		// Floor 3: edges.
 		"internal/client":  {"internal/model", "internal/wire", "internal/clock"},
-		"internal/fetcher": {"internal/model", "internal/wire", "internal/batch", "internal/commitlog", "internal/replication", "internal/metadata", "internal/client", "internal/clock"},
-		"internal/quorum":  {"internal/model", "internal/wire", "internal/batch", "internal/commitlog", "internal/metadata", "internal/clock", "internal/vfs", "internal/invariant"},
+		"internal/fetcher": {"internal/model", "internal/bug", "internal/wire", "internal/batch", "internal/commitlog", "internal/replication", "internal/metadata", "internal/client", "internal/clock"},
+		"internal/quorum":  {"internal/model", "internal/bug", "internal/wire", "internal/batch", "internal/commitlog", "internal/metadata", "internal/clock", "internal/vfs", "internal/invariant"},
 		"internal/server":  {"internal/model", "internal/wire", "internal/clock"},
 		"internal/api": {"internal/model", "internal/wire", "internal/batch", "internal/config", "internal/metadata", "internal/controller", "internal/quorum",
 			"internal/replication", "internal/coordinator/...", "internal/server", "internal/clock"},

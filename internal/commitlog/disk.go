@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/klamm/klamm/internal/bug"
 	"github.com/klamm/klamm/internal/model"
 )
 
@@ -79,7 +80,7 @@ func (k *disk) failed(err error) error {
 // syncFailed takes the directory offline whatever the cause: after a failed sync the page cache shows data the disk may not have, and
 // a second sync would confirm it (USENIX ATC '20, "Can applications recover from fsync failures?").
 func (k *disk) syncFailed(err error) error {
-	if err == nil {
+	if err == nil || bug.Is(bug.FailedFsyncBelieved) {
 		return nil
 	}
 	return k.goOffline(err)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 
+	"github.com/klamm/klamm/internal/bug"
 	"github.com/klamm/klamm/internal/invariant"
 	"github.com/klamm/klamm/internal/model"
 	"github.com/klamm/klamm/internal/vfs"
@@ -210,7 +211,7 @@ func (r *recovery) scanSegment(s *segment, b span, next model.Offset) (model.Off
 	sc := s.scan(f, b.from, b.to)
 	defer sc.done()
 	good := b.from
-	for sc.next() && sc.h.BaseOffset >= next && sc.h.LastOffset()-s.base <= maxRelative && sc.verify() {
+	for sc.next() && sc.h.BaseOffset >= next && sc.h.LastOffset()-s.base <= maxRelative && (sc.verify() || bug.Is(bug.TornTailKept)) {
 		w.note(&s.index, s.base, &sc.h, sc.at, s.interval)
 		if r.mu.epochs.assign(sc.h.LeaderEpoch, sc.h.BaseOffset) {
 			r.mu.epochsDirty = true

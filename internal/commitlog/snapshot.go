@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/klamm/klamm/internal/bug"
 	"github.com/klamm/klamm/internal/model"
 	"github.com/klamm/klamm/internal/vfs"
 )
@@ -80,7 +81,7 @@ func decodeSnapshot(b []byte, now time.Time) (producers, error) {
 	if n < 0 || n > len(b)/snapshotEntry {
 		return s, fmt.Errorf("%w: %d entries in %d bytes", errBadSnapshot, n, len(b))
 	}
-	for ; n > 0; n-- {
+	for ; n > 0 && !bug.Is(bug.ProducersNotRestored); n-- {
 		s.restore(b[:snapshotEntry], now)
 		b = b[snapshotEntry:]
 	}

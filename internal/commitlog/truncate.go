@@ -3,6 +3,7 @@ package commitlog
 import (
 	"errors"
 
+	"github.com/klamm/klamm/internal/bug"
 	"github.com/klamm/klamm/internal/invariant"
 	"github.com/klamm/klamm/internal/model"
 )
@@ -100,6 +101,9 @@ func (l *Log) truncateLocked(end model.Offset) error {
 	l.removeLocked(v.segments[i+1:], end)
 	if l.mu.epochs.truncateEnd(end) {
 		l.mu.epochsDirty = true
+	}
+	if bug.Is(bug.ProducersNotRewound) { // P1: what was cut off is no duplicate
+		return l.syncNames()
 	}
 	if err := l.rewindProducersLocked(segments, end); err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/klamm/klamm/internal/bug"
 	"github.com/klamm/klamm/internal/metadata"
 	"github.com/klamm/klamm/internal/model"
 )
@@ -104,7 +105,7 @@ func alterOneISR(e *electorate, leader model.BrokerID, p *ProposedISR) (metadata
 		return nil, model.FencedLeaderEpoch
 	case leader != c.old.Leader:
 		return nil, model.InvalidRequest
-	case p.PartitionEpoch < c.old.PartitionEpoch:
+	case p.PartitionEpoch < c.old.PartitionEpoch && !bug.Is(bug.StalePartitionEpoch):
 		return nil, model.InvalidUpdateVersion
 	}
 	isr, ok := membersOf(p.ISR)
@@ -142,5 +143,5 @@ func (e *electorate) eligible(old *metadata.Partition, m ISRMember) bool {
 		return true
 	}
 	b := e.img.Broker(m.ID)
-	return b != nil && e.live(m.ID) && b.Epoch == m.Epoch
+	return b != nil && e.live(m.ID) && (b.Epoch == m.Epoch || bug.Is(bug.BrokerEpochIgnored))
 }

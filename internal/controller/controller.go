@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/klamm/klamm/internal/bug"
 	"github.com/klamm/klamm/internal/clock"
 	"github.com/klamm/klamm/internal/config"
 	"github.com/klamm/klamm/internal/event"
@@ -196,6 +197,10 @@ func (c *Controller) step(op operation) {
 		return
 	}
 	p := &proposal{settle: []func(error){op.settle}, events: tell(c.tip, next, delta, c.why)}
+	if bug.Is(bug.DecisionAckedEarly) { // M1: what is acknowledged is committed
+		op.settle(nil)
+		p.settle = nil
+	}
 	c.tip = next
 	term := c.term
 	c.last = p

@@ -3,6 +3,7 @@ package controller
 import (
 	"slices"
 
+	"github.com/klamm/klamm/internal/bug"
 	"github.com/klamm/klamm/internal/metadata"
 	"github.com/klamm/klamm/internal/model"
 )
@@ -91,7 +92,7 @@ func (e *electorate) elect(c *change) {
 			return
 		}
 	}
-	if e.unclean(c.topic.Name) {
+	if e.unclean(c.topic.Name) || bug.Is(bug.UncleanElection) {
 		if id, ok := e.first(n.Replicas, e.hosted(n, n.Replicas)); ok {
 			e.enthrone(c, id, nil)
 			return
@@ -127,6 +128,9 @@ func (e *electorate) settleELR(c *change, lossy ...model.BrokerID) {
 	n := &c.next
 	if len(n.ISR) >= min(e.minISR(c.topic.Name), len(n.Replicas)) {
 		n.ELR, n.LastKnownELR = nil, nil
+		if bug.Is(bug.StaleELR) { // who is in the ELR has every committed record, and does not get those that come now
+			n.ELR = without(c.old.ELR, n.ISR...)
+		}
 		return
 	}
 	candidates := slices.DeleteFunc(union(c.old.ELR, c.old.ISR), func(id model.BrokerID) bool { return !slices.Contains(n.Replicas, id) })

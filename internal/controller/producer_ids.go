@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 
+	"github.com/klamm/klamm/internal/bug"
 	"github.com/klamm/klamm/internal/metadata"
 	"github.com/klamm/klamm/internal/model"
 )
@@ -29,6 +30,9 @@ func (c *Controller) AllocateProducerIDs(ctx context.Context, id model.BrokerID,
 			return nil, reply{err: out}
 		}
 		first := img.NextProducerID()
+		if bug.Is(bug.ProducerIDsTwice) { // P3
+			return nil, reply{block: ProducerIDBlock{first, producerIDBlock}}
+		}
 		return []metadata.Record{&metadata.ProducerIDs{
 			BrokerID: int32(id), BrokerEpoch: int64(epoch), NextProducerID: int64(first) + producerIDBlock,
 		}}, reply{block: ProducerIDBlock{first, producerIDBlock}}

@@ -5,6 +5,7 @@ import (
 	"iter"
 	"slices"
 
+	"github.com/klamm/klamm/internal/bug"
 	"github.com/klamm/klamm/internal/metadata"
 	"github.com/klamm/klamm/internal/model"
 )
@@ -88,7 +89,7 @@ func (c *change) setReplicas(replicas []model.BrokerID) {
 func (e *electorate) finishReassignment(c *change) {
 	n := &c.next
 	target, isr := without(n.Replicas, n.Removing...), without(n.ISR, n.Removing...)
-	if !n.Reassigning() || len(without(n.Adding, isr...)) > 0 || !e.enough(c, target, isr) {
+	if !n.Reassigning() || (len(without(n.Adding, isr...)) > 0 || !e.enough(c, target, isr)) && !bug.Is(bug.ReassignmentHasty) {
 		return
 	}
 	if _, ok := e.first(target, isr); !ok {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/klamm/klamm/internal/bug"
 	"github.com/klamm/klamm/internal/metadata"
 	"github.com/klamm/klamm/internal/model"
 )
@@ -142,7 +143,7 @@ func (b *comeback) resettle(c *change) {
 // R6: after an unclean stop it is no candidate before it has caught up. Except where the topic syncs: there nothing it had counted for was
 // unsynced, and after a power cut of all nodes at once, every one of them unclean, the ELR is all there is to know who has everything.
 func (e *electorate) restarted(c *change, b *comeback) {
-	if !slices.Contains(c.old.Replicas, b.id) {
+	if !slices.Contains(c.old.Replicas, b.id) || bug.Is(bug.RestartUnnoticed) {
 		return
 	}
 	wiped := b.wiped(c.old)
@@ -151,7 +152,7 @@ func (e *electorate) restarted(c *change, b *comeback) {
 	switch {
 	case slices.Contains(c.old.ISR, b.id) && !others && e.live(b.id) && !(wiped && b.offline):
 		c.next.Leader = b.id
-		c.bump = true
+		c.bump = !bug.Is(bug.RestartKeepsEpoch)
 	case slices.Contains(c.old.ISR, b.id), slices.Contains(c.old.ELR, b.id):
 		e.dethrone(c, b.id, lossy)
 	default:

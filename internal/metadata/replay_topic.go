@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/klamm/klamm/internal/bug"
 	"github.com/klamm/klamm/internal/model"
 )
 
@@ -127,7 +128,9 @@ func (r *Replay) changePartition(rec *PartitionChange) error {
 	}
 	if rec.Leader != KeepLeader {
 		p.Leader = model.BrokerID(rec.Leader)
-		p.LeaderEpoch++
+		if !bug.Is(bug.ElectionKeepsEpoch) { // R4
+			p.LeaderEpoch++
+		}
 	}
 	p.PartitionEpoch++
 	te.changed[rec.PartitionID] = true

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/klamm/klamm/internal/batch"
+	"github.com/klamm/klamm/internal/bug"
 	"github.com/klamm/klamm/internal/commitlog"
 	"github.com/klamm/klamm/internal/model"
 )
@@ -33,11 +34,11 @@ func (p *Partition) FetchPosition() (Position, error) {
 	}
 	p.refreshLocked()
 	pos := Position{Leader: p.mu.leader, LeaderEpoch: p.mu.epoch, Offset: p.mu.end, LogStart: p.mu.start, LastEpoch: model.NoLeaderEpoch}
-	if p.mu.durability == commitlog.Fsync {
+	if p.mu.durability == commitlog.Fsync && !bug.Is(bug.FollowerReportsLogEnd) {
 		pos.Offset = p.mu.durable
 		pos.Unsynced = p.mu.durable < p.mu.end
 	}
-	if pos.Offset > pos.LogStart {
+	if pos.Offset > pos.LogStart && !bug.Is(bug.NeverTruncate) {
 		// Not the newest epoch of the history: one in which this node led and appended nothing says nothing about its records, and could
 		// not be cut away.
 		pos.LastEpoch = p.log().EpochAt(pos.Offset - 1)

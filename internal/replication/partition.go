@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/klamm/klamm/internal/batch"
+	"github.com/klamm/klamm/internal/bug"
 	"github.com/klamm/klamm/internal/clock"
 	"github.com/klamm/klamm/internal/commitlog"
 	"github.com/klamm/klamm/internal/metadata"
@@ -169,6 +170,9 @@ func (p *Partition) BecomeFollower(m *metadata.Partition) {
 	if !changed {
 		p.mu.Unlock()
 		return
+	}
+	if bug.Is(bug.TruncateToHighWatermark) { // R5, KIP-101: by epoch, when the leader says where
+		_ = p.log().TruncateTo(p.mu.hw)
 	}
 	p.unlockAndFail(&Error{p.tp, ErrNotLeader})
 }

@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"github.com/klamm/klamm/internal/bug"
 	"github.com/klamm/klamm/internal/commitlog"
 	"github.com/klamm/klamm/internal/model"
 )
@@ -107,7 +108,7 @@ func readFrom(l *commitlog.Log, r *Read, res *ReadResult) (err error) {
 // limit is how far a reader may see, given the high watermark.
 func (p *Partition) limit(r *Read, hw model.Offset) model.Offset {
 	switch {
-	case r.ReplicaID >= 0 || r.Isolation == ReadAll:
+	case r.ReplicaID >= 0 || r.Isolation == ReadAll || bug.Is(bug.ReadPastHighWatermark):
 		return p.log().End()
 	case r.Isolation == ReadCommitted:
 		if u, ok := p.log().FirstUnstable(); ok {

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/klamm/klamm/internal/bug"
 	"github.com/klamm/klamm/internal/commitlog"
 	"github.com/klamm/klamm/internal/invariant"
 	"github.com/klamm/klamm/internal/model"
@@ -84,7 +85,7 @@ func (f *follower) refused(now time.Time) bool {
 // the followers would cut that off: truncation below the high watermark (R5, L2). A leader without followers has nobody to differ from,
 // and lets consumers read before the sync.
 func (s *state) share() model.Offset {
-	if s.durability == commitlog.PageCache || len(s.followers) == 0 {
+	if s.durability == commitlog.PageCache || len(s.followers) == 0 || bug.Is(bug.LeaderCountsUnsynced) {
 		return s.end
 	}
 	return s.durable
@@ -98,6 +99,9 @@ func (s *state) acknowledged() model.Offset {
 	if s.durability == commitlog.PageCache {
 		return s.hw
 	}
+	if bug.Is(bug.AckBeforeISR) {
+		return s.durable
+	}
 	return min(s.hw, s.durable)
 }
 
@@ -109,7 +113,10 @@ func (s *state) effectiveMinISR() int { return max(1, min(s.minISR, len(s.replic
 
 // inMaximalISR reports whether a broker must have a record before it is committed.
 func (s *state) inMaximalISR(id model.BrokerID) bool {
-	return slices.Contains(s.isr, id) || slices.Contains(s.proposed, id)
+	if bug.Is(bug.ShrinkCountedEarly) && s.proposed != nil {
+		return slices.Contains(s.proposed, id)
+	}
+	return slices.Contains(s.isr, id) || slices.Contains(s.proposed, id) && !bug.Is(bug.ExpansionNotCounted)
 }
 
 func (s *state) follower(id model.BrokerID) *follower {

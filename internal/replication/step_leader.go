@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/klamm/klamm/internal/bug"
 	"github.com/klamm/klamm/internal/commitlog"
 	"github.com/klamm/klamm/internal/metadata"
 	"github.com/klamm/klamm/internal/model"
@@ -74,7 +75,7 @@ func (s *state) becomeLeader(m *metadata.Partition, now time.Time) (newEpoch boo
 //
 // A follower outside of the ISR that is as good as caught up holds it back too, or under steady load it could never reach it and join.
 func (s *state) advance(now time.Time) bool {
-	if s.role != roleLeader || !s.enoughReplicas() {
+	if s.role != roleLeader || !s.enoughReplicas() && !bug.Is(bug.CommitBelowMinISR) {
 		// Below min.insync.replicas nothing becomes committed: the last replica standing could lose it for all (KIP-966).
 		return false
 	}
@@ -95,7 +96,7 @@ func (s *state) advance(now time.Time) bool {
 
 // joining reports whether a follower outside of the ISR is close to getting in.
 func (s *state) joining(f *follower, now time.Time) bool {
-	return !f.refused(now) && now.Sub(f.seenAt) <= silence && f.end >= s.start && !f.caughtUp.IsZero() && now.Sub(f.caughtUp) <= s.lagTime
+	return !bug.Is(bug.ExpansionNotCounted) && !f.refused(now) && now.Sub(f.seenAt) <= silence && f.end >= s.start && !f.caughtUp.IsZero() && now.Sub(f.caughtUp) <= s.lagTime
 }
 
 // appended notes that the log grew. It reports whether the high watermark moved.
@@ -152,7 +153,8 @@ func (s *state) fetched(id model.BrokerID, epoch model.BrokerEpoch, offset model
 // eligible is the rule for growing the ISR: the follower has every committed record, and those of this leader's epoch: a high
 // watermark taken over from a predecessor may lag behind the true one (Kip320, rule 4).
 func (s *state) eligible(f *follower, now time.Time) bool {
-	return s.proposed == nil && !f.refused(now) && !slices.Contains(s.isr, f.id) && f.end >= s.hw && f.end >= s.epochStart
+	return s.proposed == nil && !f.refused(now) && !slices.Contains(s.isr, f.id) && f.end >= s.hw &&
+		(f.end >= s.epochStart || bug.Is(bug.JoinsBehindEpochStart))
 }
 
 // tick gives up on followers that fell behind for longer than the lag time.

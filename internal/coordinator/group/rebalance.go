@@ -3,6 +3,7 @@ package group
 import (
 	"time"
 
+	"github.com/klamm/klamm/internal/bug"
 	"github.com/klamm/klamm/internal/coordinator"
 	"github.com/klamm/klamm/internal/model"
 	"github.com/klamm/klamm/internal/wire"
@@ -78,7 +79,9 @@ func (s *state) complete(t *turn, g *group) {
 		return
 	}
 	g.initial, g.grew = false, false
-	g.generation++
+	if !bug.Is(bug.GenerationReused) || g.generation == 0 { // G3
+		g.generation++
+	}
 	if len(g.members) == 0 {
 		s.becomeEmpty(t, g)
 		return

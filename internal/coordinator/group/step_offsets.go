@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/klamm/klamm/internal/bug"
 	"github.com/klamm/klamm/internal/coordinator"
 	"github.com/klamm/klamm/internal/model"
 	"github.com/klamm/klamm/internal/wire"
@@ -66,7 +67,7 @@ func (s *state) mayCommit(now time.Time, r *commitRequest) model.ErrorCode {
 	switch {
 	case code != model.None:
 		return code
-	case q.GenerationIDOrMemberEpoch != g.generation:
+	case q.GenerationIDOrMemberEpoch != g.generation && !bug.Is(bug.OldGenerationCommits):
 		return model.IllegalGeneration
 	case g.phase == completing:
 		// It knows the new generation but not yet its share of it. What it commits could be another's by now.
