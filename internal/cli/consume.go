@@ -91,7 +91,7 @@ func (a *app) consume(ctx context.Context, topics []string, f consumeFlags) erro
 	if run.finished() {
 		return nil
 	}
-	cl, err := s.Client(append(opts, kgo.KeepControlRecords())...)
+	cl, err := s.Client(append(opts, kgo.KeepControlRecords(), kgo.WithHooks(&run.fetches))...)
 	if err != nil {
 		return err
 	}

@@ -3,14 +3,17 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"regexp"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/klamm/klamm/internal/cli/connect"
 )
@@ -29,12 +32,41 @@ type consumption struct {
 		got     bool                       // partitions are known
 		pending map[string]map[int32]int64 // with exit: where each partition ends that has not reached it
 	}
+	fetches fetchCount
 	printed int
 	buf     []byte
 }
 
-// idleEnd is how long --exit waits for records that do not come: at the end of a compacted partition the last offsets may be gone.
-const idleEnd = 5 * time.Second
+// idleEnd is how long --exit waits for records that do not come: at the end of a compacted partition the last offsets may be gone. As long as
+// the brokers have not answered idleFetches fetches since the last record, that none came says nothing.
+const (
+	idleEnd     = 5 * time.Second
+	idleFetches = 4
+)
+
+// fetchCount counts fetches that were answered.
+type fetchCount struct{ atomic.Int64 }
+
+// OnBrokerE2E is a hook of the client.
+func (c *fetchCount) OnBrokerE2E(_ kgo.BrokerMetadata, key int16, e kgo.BrokerE2E) {
+	if key == int16(kmsg.Fetch) && e.Err() == nil {
+		c.Add(1)
+	}
+}
+
+// idle decides what it means that no record came for so long, in which time so many fetches were answered: that there is none, or, after a
+// limit, that the brokers do not answer, or nothing yet.
+func idle(quiet time.Duration, answered int64, limit time.Duration) (ended bool, err error) {
+	switch {
+	case quiet <= idleEnd:
+		return false, nil
+	case answered >= idleFetches:
+		return true, nil
+	case quiet > max(limit, idleEnd):
+		return true, &fault{what: fmt.Sprintf("no answer for %s, and not all has been read", quiet.Round(time.Second)), next: "klamm cluster health", code: ExitError}
+	}
+	return false, nil
+}
 
 func (run *consumption) finished() bool {
 	run.mu.Lock()
@@ -200,7 +232,7 @@ func (run *consumption) reachedLocked(topic string, p int32) {
 
 // loop polls and prints until there is no more to do.
 func (run *consumption) loop(ctx context.Context, cl *kgo.Client) error {
-	last := time.Now()
+	last, answered := time.Now(), run.fetches.Load()
 	for !run.finished() {
 		poll, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
 		fetches := cl.PollFetches(poll)
@@ -209,7 +241,7 @@ func (run *consumption) loop(ctx context.Context, cl *kgo.Client) error {
 			return err
 		}
 		if fetches.NumRecords() > 0 {
-			last = time.Now()
+			last, answered = time.Now(), run.fetches.Load()
 		}
 		done, err := run.print(cl, fetches)
 		cl.AllowRebalance()
@@ -218,8 +250,10 @@ func (run *consumption) loop(ctx context.Context, cl *kgo.Client) error {
 			return err
 		case ctx.Err() != nil:
 			return nil
-		case run.exit && time.Since(last) > idleEnd && run.known():
-			return nil
+		case run.exit && run.known():
+			if ended, err := idle(time.Since(last), run.fetches.Load()-answered, run.app.flags.timeout); ended {
+				return err
+			}
 		}
 	}
 	return nil

@@ -88,14 +88,20 @@ type ranges struct {
 }
 
 func listRanges(ctx context.Context, adm *connect.Cluster, topics []string, p startPoint) (r ranges, err error) {
-	if r.starts, err = adm.ListStartOffsets(ctx, topics...); err != nil {
+	// An error of one partition is one of all: without its bounds it would seem to hold nothing.
+	if r.starts, err = adm.ListStartOffsets(ctx, topics...); err == nil {
+		err = r.starts.Error()
+	}
+	if err != nil {
 		return r, err
 	}
-	if r.ends, err = adm.ListEndOffsets(ctx, topics...); err != nil {
-		return r, err
+	if r.ends, err = adm.ListEndOffsets(ctx, topics...); err == nil {
+		err = r.ends.Error()
 	}
-	if p.kind == atTime {
-		r.timed, err = adm.ListOffsetsAfterMilli(ctx, p.n, topics...)
+	if err == nil && p.kind == atTime {
+		if r.timed, err = adm.ListOffsetsAfterMilli(ctx, p.n, topics...); err == nil {
+			err = r.timed.Error()
+		}
 	}
 	return r, err
 }
