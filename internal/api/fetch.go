@@ -119,7 +119,7 @@ func (c *fetchCall) decode(v *wire.FetchVisitor, received time.Time) {
 			c.asked = append(c.asked, sessionPartition{
 				topic: name, id: id, partition: q.Partition, offset: model.Offset(q.FetchOffset), maxBytes: q.PartitionMaxBytes,
 				leaderEpoch: model.LeaderEpoch(q.CurrentLeaderEpoch), lastEpoch: model.LeaderEpoch(q.LastFetchedEpoch),
-				toldHW: model.NoOffset, toldStart: model.NoOffset,
+				unsynced: unsynced(q), toldHW: model.NoOffset, toldStart: model.NoOffset,
 			})
 		}
 	}
@@ -127,6 +127,14 @@ func (c *fetchCall) decode(v *wire.FetchVisitor, received time.Time) {
 		name, id := c.topic(v.ForgottenName(), v.ForgottenID())
 		c.forgotten = append(c.forgotten, sessionKey{topic: name, id: id, partition: v.ForgottenPartition()})
 	}
+}
+
+// unsynced is how much of what a follower has does not count yet; all of it does where it says nothing about its disk.
+func unsynced(q *wire.FetchRequestTopicPartition) int64 {
+	if q.SyncedOffset < 0 {
+		return 0
+	}
+	return max(q.FetchOffset-q.SyncedOffset, 0)
 }
 
 // isolation is the protocol's isolation level; one it does not know reads no further than the usual one.
@@ -187,6 +195,7 @@ func (c *fetchCall) readOne(sp *sessionPartition, total int, res *fetchResult) {
 	read := replication.Read{
 		Offset: sp.offset, MaxBytes: max(min(int(sp.maxBytes), c.maxBytes-total), 0), MinOne: total == 0, Isolation: c.isolation,
 		LeaderEpoch: sp.leaderEpoch, ReplicaID: c.replica, ReplicaEpoch: c.replicaEpoch, LastFetchedEpoch: sp.lastEpoch,
+		Unsynced: sp.unsynced, Report: c.replica >= 0 && c.maxBytes == 0,
 	}
 	var err error
 	if res.read, err = res.part.Read(&read); err == nil {

@@ -32,6 +32,7 @@ type sessionPartition struct {
 	maxBytes    int32
 	leaderEpoch model.LeaderEpoch
 	lastEpoch   model.LeaderEpoch // of the last record fetched: the follower's side of truncation (KIP-595)
+	unsynced    int64             // offsets before offset that a follower has not on its disk yet
 
 	// named is the id the topic's name stood for when the session first met it.
 	named model.TopicID
@@ -221,7 +222,7 @@ func (s *session) update(changed []sessionPartition, forgotten []sessionKey, add
 	for i := range changed {
 		p := &changed[i]
 		if old := s.mu.index[p.key()]; old != nil {
-			old.offset, old.maxBytes, old.leaderEpoch, old.lastEpoch = p.offset, p.maxBytes, p.leaderEpoch, p.lastEpoch
+			old.offset, old.maxBytes, old.leaderEpoch, old.lastEpoch, old.unsynced = p.offset, p.maxBytes, p.leaderEpoch, p.lastEpoch, p.unsynced
 			continue
 		}
 		own := *p

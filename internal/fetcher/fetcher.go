@@ -20,8 +20,10 @@ type Caller func(ctx context.Context, to model.BrokerID, req wire.Request, versi
 type Options struct {
 	Me model.BrokerID
 	// Epoch is this broker's epoch, sent along so that a leader can tell this process from an earlier one (KIP-903).
-	Epoch  func() model.BrokerEpoch
-	Call   Caller
+	Epoch func() model.BrokerEpoch
+	Call  Caller
+	// Report is Call for requests that are answered at once, where no answer of Call stands before theirs.
+	Report Caller
 	Clock  clock.Clock
 	Logger *slog.Logger
 	// Taking is the throttle of this node as a follower; may be nil.
@@ -96,6 +98,7 @@ func (f *Fetcher) Follow(p *replication.Partition, leader model.BrokerID) {
 		l = newLoop(f, leader)
 		f.mu.loops[leader] = l
 		f.wg.Go(l.run)
+		f.wg.Go(l.reports.run)
 	}
 	f.mu.of[id] = l
 	l.add(id, p)

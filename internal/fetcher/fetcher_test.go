@@ -132,6 +132,7 @@ func TestFollowerBehindTheLogStartBeginsAnew(t *testing.T) {
 	s.cutOff(2, 1, true)
 	s.elect(0, 1, []model.BrokerID{1})
 	s.append(0, 1, 100, "a")
+	s.committed(0, 1, 100)
 	if _, err := s.brokers[1].part(0).DeleteRecords(60); err != nil {
 		t.Fatal(err)
 	}
@@ -142,6 +143,7 @@ func TestFollowerBehindTheLogStartBeginsAnew(t *testing.T) {
 	}
 	// And goes on deleting with its leader.
 	s.append(0, 1, 10, "b")
+	s.committed(0, 1, 110)
 	if _, err := s.brokers[1].part(0).DeleteRecords(90); err != nil {
 		t.Fatal(err)
 	}
@@ -158,6 +160,7 @@ func TestLogStartInsideOfABatch(t *testing.T) {
 	s.append(0, 1, 2, "a")
 	appendBatch(t, s, 10)
 	s.append(0, 1, 2, "b")
+	s.committed(0, 1, 14)
 	if _, err := s.brokers[1].part(0).DeleteRecords(7); err != nil {
 		t.Fatal(err)
 	}

@@ -52,7 +52,7 @@ type stage struct {
 type broker struct {
 	s       *stage
 	id      model.BrokerID
-	fs      *vfs.Mem
+	fs      *vfs.Faulty
 	dir     *commitlog.Dir
 	fetcher *Fetcher
 	peers   *client.Client
@@ -103,7 +103,7 @@ func testLogger() *slog.Logger {
 
 func (s *stage) newBroker(id model.BrokerID, maxWait time.Duration) *broker {
 	s.t.Helper()
-	b := &broker{s: s, id: id, fs: vfs.NewMem(uint64(id))}
+	b := &broker{s: s, id: id, fs: vfs.NewFaulty(vfs.NewMem(uint64(id)))}
 	b.mu.parts, b.mu.logs = map[model.TopicIDPartition]*replication.Partition{}, map[model.TopicIDPartition]*commitlog.Log{}
 	b.epoch.Store(int64(id) * 100)
 	var err error
@@ -130,7 +130,7 @@ func (s *stage) newBroker(id model.BrokerID, maxWait time.Duration) *broker {
 	})
 	b.peers = client.New(client.Options{Dial: (&net.Dialer{}).DialContext, Clock: clock.Real(), ID: fmt.Sprint(id)})
 	b.fetcher = New(Options{
-		Me: id, Epoch: func() model.BrokerEpoch { return model.BrokerEpoch(b.epoch.Load()) }, Call: b.call, Clock: clock.Real(), Logger: testLogger(),
+		Me: id, Epoch: func() model.BrokerEpoch { return model.BrokerEpoch(b.epoch.Load()) }, Call: b.call, Report: b.call, Clock: clock.Real(), Logger: testLogger(),
 		MaxWait: maxWait, BackOff: 100 * time.Millisecond,
 	})
 	s.t.Cleanup(func() {
@@ -146,8 +146,8 @@ func (s *stage) newBroker(id model.BrokerID, maxWait time.Duration) *broker {
 
 var errCut = errors.New("the wire is cut")
 
-// call is the way to another broker. It notes what is asked, and holds it against the rule that matters most: a follower asks for what comes
-// behind what it has synced, never for more.
+// call is the way to another broker. It notes what is asked, and holds it against the rule that matters most: a follower claims what it has
+// synced, never more.
 func (b *broker) call(ctx context.Context, to model.BrokerID, req wire.Request, version int16, resp wire.Response) error {
 	q, ok := req.(*wire.FetchRequest)
 	if !ok {
@@ -156,8 +156,8 @@ func (b *broker) call(ctx context.Context, to model.BrokerID, req wire.Request, 
 	for i := range q.Topics {
 		for j := range q.Topics[i].Partitions {
 			p := &q.Topics[i].Partitions[j]
-			if log := b.log(p.Partition); model.Offset(p.FetchOffset) > log.DurableEnd() {
-				b.s.t.Errorf("broker %d fetches from %d and has synced up to %d", b.id, p.FetchOffset, log.DurableEnd())
+			if log := b.log(p.Partition); p.SyncedOffset < 0 || model.Offset(p.SyncedOffset) > log.DurableEnd() {
+				b.s.t.Errorf("broker %d claims %d and has synced up to %d", b.id, p.SyncedOffset, log.DurableEnd())
 			}
 		}
 	}
@@ -194,7 +194,9 @@ func (b *broker) Get(tp model.TopicIDPartition) *replication.Partition {
 // Dirs implements api.Partitions.
 func (b *broker) Dirs() []api.LogDir { return nil }
 
-func (b *broker) MoveReplica(model.TopicPartition, string) model.ErrorCode { return model.LogDirNotFound }
+func (b *broker) MoveReplica(model.TopicPartition, string) model.ErrorCode {
+	return model.LogDirNotFound
+}
 
 func (b *broker) log(p int32) *commitlog.Log {
 	b.mu.Lock()
@@ -323,6 +325,13 @@ func (s *stage) append(index int32, to model.BrokerID, n int, what string) {
 func (s *stage) acknowledged(index int32, to model.BrokerID, what string) time.Duration {
 	s.t.Helper()
 	begin := time.Now()
+	s.promised(index, to, what)()
+	return time.Since(begin)
+}
+
+// promised appends with acks=all and returns how to wait.
+func (s *stage) promised(index int32, to model.BrokerID, what string) (wait func()) {
+	s.t.Helper()
 	done := make(chan error, 1)
 	res, err := s.brokers[to].part(index).Append(&replication.Append{
 		Records: value(what), ProduceVersion: 9, Acks: replication.AcksAll, LeaderEpoch: model.NoLeaderEpoch, Waiter: waiter(func(err error) { done <- err }),
@@ -330,7 +339,11 @@ func (s *stage) acknowledged(index int32, to model.BrokerID, what string) time.D
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	if res.Wait {
+	return func() {
+		s.t.Helper()
+		if !res.Wait {
+			return
+		}
 		select {
 		case err := <-done:
 			if err != nil {
@@ -340,7 +353,12 @@ func (s *stage) acknowledged(index int32, to model.BrokerID, what string) time.D
 			s.t.Fatalf("%q is not acknowledged", what)
 		}
 	}
-	return time.Since(begin)
+}
+
+// committed waits until a leader's high watermark is behind a number of records: what it has appended counts once it is synced.
+func (s *stage) committed(index int32, leader model.BrokerID, end model.Offset) {
+	s.t.Helper()
+	eventually(s.t, "committed", func() bool { return s.brokers[leader].part(index).HighWatermark() >= end })
 }
 
 type waiter func(error)

@@ -22,7 +22,9 @@ type loop struct {
 	f      *Fetcher
 	leader model.BrokerID
 	wake   chan struct{}
-	mu     struct {
+	// reports has a goroutine of its own.
+	reports *reports
+	mu      struct {
 		sync.Mutex
 		parts map[model.TopicIDPartition]*followed
 		// cancel ends the fetch under way, round counts them, and urging is the timer that will end it: see urge.
@@ -36,11 +38,12 @@ type loop struct {
 	session session
 	want    []wanted
 	answer  answer
-	synced  syncs
 }
 
 // followed is a partition of a loop.
 type followed struct {
+	l     *loop
+	id    model.TopicIDPartition
 	p     *replication.Partition
 	epoch model.LeaderEpoch
 	// until is when it is asked for again after an error, fails how many there were in a row; zero without one.
@@ -51,7 +54,7 @@ type followed struct {
 func newLoop(f *Fetcher, leader model.BrokerID) *loop {
 	l := &loop{f: f, leader: leader, wake: make(chan struct{}, 1)}
 	l.mu.parts = map[model.TopicIDPartition]*followed{}
-	l.synced.done = make(chan struct{}, 1)
+	l.reports = newReports(l)
 	return l
 }
 
@@ -61,7 +64,7 @@ func (l *loop) add(id model.TopicIDPartition, p *replication.Partition) {
 	l.mu.Lock()
 	old := l.mu.parts[id]
 	if fresh := old == nil || old.p != p || old.epoch != epoch; fresh {
-		l.mu.parts[id] = &followed{p: p, epoch: epoch}
+		l.mu.parts[id] = &followed{l: l, id: id, p: p, epoch: epoch}
 		l.urgeLocked()
 	} else {
 		old.until, old.fails = time.Time{}, 0
@@ -77,10 +80,7 @@ func (l *loop) remove(id model.TopicIDPartition) {
 }
 
 func (l *loop) nudge() {
-	select {
-	case l.wake <- struct{}{}:
-	default:
-	}
+	poke(l.wake)
 }
 
 // urgency is how long a fetch under way may go on without a partition that has come since. News of leaders come in bursts.
@@ -105,6 +105,7 @@ func (l *loop) urgeLocked() {
 // run fetches until the fetcher is closed. A loop without partitions sleeps: the next one for this leader wakes it.
 func (l *loop) run() {
 	for l.f.ctx.Err() == nil {
+		l.reports.fetching(true)
 		again := l.collect()
 		if len(l.want) == 0 {
 			l.sleep(again)
@@ -145,20 +146,8 @@ func (l *loop) pause(d time.Duration) {
 	}
 }
 
-// collect lists what the next fetch asks for, and says when to look again at the latest: when a partition's back-off ends. A log with a tail that
-// is not synced yet, because this node led it until now, is synced first.
+// collect lists what the next fetch asks for, and says when to look again at the latest: when a partition's back-off ends.
 func (l *loop) collect() (again time.Duration) {
-	again = l.collectOnce()
-	if len(l.synced.parts) == 0 {
-		return again
-	}
-	if err := l.synced.wait(l.f.ctx); err != nil {
-		return again
-	}
-	return l.collectOnce()
-}
-
-func (l *loop) collectOnce() (again time.Duration) {
 	l.want = l.want[:0]
 	again = l.f.o.BackOff
 	if l.f.o.Epoch() < 0 {
@@ -181,9 +170,6 @@ func (l *loop) collectOnce() (again time.Duration) {
 		switch {
 		case err != nil || pos.Leader != l.leader:
 			// Failed; or it has another leader by now, and comes to another loop.
-		case pos.Unsynced:
-			l.synced.expect(fp.p)
-			again = min(again, untilRegistered)
 		default:
 			l.want = append(l.want, wanted{id, pos})
 		}
@@ -215,6 +201,7 @@ func (l *loop) round(wait time.Duration) error {
 	urged := l.begin(cancel)
 	r := &l.answer
 	err := l.f.o.Call(ctx, l.leader, l.session.request(&l.f.o, l.want, wait), fetchVersion, r)
+	l.reports.fetching(false) // the next one is near
 	if l.end(); err != nil {
 		if urged(ctx) {
 			return errUrged
@@ -231,7 +218,8 @@ func (l *loop) round(wait time.Duration) error {
 			l.take(model.TopicIDPartition{ID: t.TopicID, Partition: t.Partitions[j].PartitionIndex}, &t.Partitions[j])
 		}
 	}
-	return l.synced.wait(l.f.ctx)
+	l.reports.settle(l.f.ctx)
+	return nil
 }
 
 // begin makes the fetch one that can be urged. The result tells whether that is why it failed.
@@ -271,11 +259,12 @@ func (l *loop) take(id model.TopicIDPartition, r *wire.FetchResponseTopicPartiti
 		err = fp.p.AppendAsFollower(&replication.Replicated{
 			LeaderEpoch: pos.LeaderEpoch, Records: r.Records, HW: model.Offset(r.HighWatermark), LogStart: model.Offset(r.LogStartOffset),
 		})
-		if err == nil && len(r.Records) > 0 {
-			l.synced.expect(fp.p)
-			if fp.p.CountsTaken() {
-				l.f.o.Taking.Took(len(r.Records))
-			}
+		if err == nil && len(r.Records) > 0 && fp.p.CountsTaken() {
+			l.f.o.Taking.Took(len(r.Records))
+		}
+		// Without records, too, there may be a tail that is not synced yet: of when this node led.
+		if err == nil && pos.Synced >= 0 && (len(r.Records) > 0 || pos.Synced < pos.Offset) {
+			l.reports.expect(fp)
 		}
 	}
 	l.note(id, fp, err)
@@ -313,48 +302,4 @@ func (l *loop) note(id model.TopicIDPartition, fp *followed, err error) {
 		level = slog.LevelError
 	}
 	l.f.o.Logger.Log(l.f.ctx, level, "partition is not followed for a moment", "topic", fp.p.TP().Topic, "partition", id.Partition, "leader", l.leader, "err", err)
-}
-
-// syncs waits until what a round appended is on disk: only then does the next fetch tell the leader so.
-type syncs struct {
-	done  chan struct{}
-	parts []*replication.Partition
-	mu    struct {
-		sync.Mutex
-		open int
-	}
-}
-
-func (s *syncs) expect(p *replication.Partition) { s.parts = append(s.parts, p) }
-
-// Wake implements replication.Waiter. A failed log shows at the next fetch position.
-func (s *syncs) Wake(int, error) {
-	s.mu.Lock()
-	s.mu.open--
-	last := s.mu.open == 0
-	s.mu.Unlock()
-	if last {
-		s.done <- struct{}{}
-	}
-}
-
-func (s *syncs) wait(ctx context.Context) error {
-	if len(s.parts) == 0 {
-		return nil
-	}
-	s.mu.Lock()
-	s.mu.open = len(s.parts) + 1
-	s.mu.Unlock()
-	for i, p := range s.parts {
-		p.AwaitSynced(s, i)
-	}
-	clear(s.parts)
-	s.parts = s.parts[:0]
-	s.Wake(0, nil)
-	select {
-	case <-s.done:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -76,7 +76,7 @@ func name(q *wire.FetchRequest, w *wanted, maxBytes int32) {
 	}
 	p := wire.NewFetchRequestTopicPartition()
 	p.Partition, p.CurrentLeaderEpoch = w.id.Partition, int32(w.pos.LeaderEpoch)
-	p.FetchOffset, p.LastFetchedEpoch = int64(w.pos.Offset), int32(w.pos.LastEpoch)
+	p.FetchOffset, p.SyncedOffset, p.LastFetchedEpoch = int64(w.pos.Offset), int64(w.pos.Synced), int32(w.pos.LastEpoch)
 	p.LogStartOffset, p.PartitionMaxBytes = int64(w.pos.LogStart), maxBytes
 	t := &q.Topics[len(q.Topics)-1]
 	t.Partitions = append(t.Partitions, p)

@@ -35,7 +35,7 @@ func (n *Node) follow() {
 	n.following.isr = newISRProposals(n)
 	n.following.sending, n.following.taking = replication.NewThrottle(n.clock), replication.NewThrottle(n.clock)
 	n.following.fetcher = fetcher.New(fetcher.Options{
-		Me: n.me, Epoch: n.brokerEpoch, Call: n.fetchFrom, Clock: n.clock, Logger: n.log.With("component", "fetcher"),
+		Me: n.me, Epoch: n.brokerEpoch, Call: n.fetchFrom, Report: n.callNode, Clock: n.clock, Logger: n.log.With("component", "fetcher"),
 		MaxWait:        n.static.Duration("replica.fetch.wait.max.ms"),
 		MinBytes:       n.static.Int("replica.fetch.min.bytes"),
 		PartitionBytes: n.static.Int("replica.fetch.max.bytes"),

@@ -13,16 +13,21 @@ import (
 type Position struct {
 	Leader      model.BrokerID
 	LeaderEpoch model.LeaderEpoch
-	// Offset to fetch from. Under log.durability=fsync it is the end of what is synced: that is what the leader may count on.
+	// Offset to fetch from: the log's end.
 	Offset model.Offset
-	// LastEpoch of the record before, by which the leader finds out that the logs differ; NoLeaderEpoch when there is no such record here.
+	// Synced is the end of what is on the disk: that is what the leader may count on. NoOffset under log.durability=page-cache, where the
+	// leader may count on Offset.
+	Synced model.Offset
+	// LastEpoch of the record before Offset, by which the leader finds out that the logs differ; NoLeaderEpoch when there is no such record
+	// here. What agrees up to Offset agrees up to Synced.
 	LastEpoch model.LeaderEpoch
 	LogStart  model.Offset
-	// Unsynced says that the log ends behind Offset: what the leader would send is here already. AwaitSynced comes first.
-	Unsynced bool
 }
 
 // FetchPosition is where to fetch from; ErrNotLeader when this node does not follow (it leads, or was told nothing yet).
+//
+// A fetch does not wait for the disk: what it asks for, and what it claims to be safe, are two offsets. So the next records come in while
+// those before are synced, and the leader counts a record only when the follower's disk has it.
 func (p *Partition) FetchPosition() (Position, error) {
 	if e := p.failed.Load(); e != nil {
 		return Position{}, e
@@ -33,10 +38,11 @@ func (p *Partition) FetchPosition() (Position, error) {
 		return Position{}, &Error{p.tp, ErrNotLeader}
 	}
 	p.refreshLocked()
-	pos := Position{Leader: p.mu.leader, LeaderEpoch: p.mu.epoch, Offset: p.mu.end, LogStart: p.mu.start, LastEpoch: model.NoLeaderEpoch}
+	pos := Position{
+		Leader: p.mu.leader, LeaderEpoch: p.mu.epoch, Offset: p.mu.end, Synced: model.NoOffset, LogStart: p.mu.start, LastEpoch: model.NoLeaderEpoch,
+	}
 	if p.mu.durability == commitlog.Fsync && !bug.Is(bug.FollowerReportsLogEnd) {
-		pos.Offset = p.mu.durable
-		pos.Unsynced = p.mu.durable < p.mu.end
+		pos.Synced = p.mu.durable
 	}
 	if pos.Offset > pos.LogStart && !bug.Is(bug.NeverTruncate) {
 		// Not the newest epoch of the history: one in which this node led and appended nothing says nothing about its records, and could

@@ -27,6 +27,10 @@ type Read struct {
 	// ReplicaID is the fetching follower, negative for consumers.
 	ReplicaID    model.BrokerID
 	ReplicaEpoch model.BrokerEpoch
+	// Unsynced is how many offsets before Offset a follower has, but not on its disk yet.
+	Unsynced int64
+	// Report says that the follower wants no records: it has news of its disk.
+	Report bool
 	// LastFetchedEpoch is the epoch of the last record the fetcher has; NoLeaderEpoch when it does not ask for divergence (KIP-595).
 	LastFetchedEpoch model.LeaderEpoch
 }
@@ -79,7 +83,7 @@ func (p *Partition) Read(r *Read) (ReadResult, error) {
 			return res, err
 		}
 	}
-	if r.Offset >= res.Limit || r.MaxBytes <= 0 && !r.MinOne || r.ReplicaID >= 0 && p.heldBack(r) {
+	if r.Report || r.Offset >= res.Limit || r.MaxBytes <= 0 && !r.MinOne || r.ReplicaID >= 0 && p.heldBack(r) {
 		return res, nil
 	}
 	if err := p.readLog(r, &res); err != nil {
@@ -137,7 +141,9 @@ func (p *Partition) followerFetched(r *Read) error {
 		p.mu.Unlock()
 		return &Error{p.tp, ErrNotReplica}
 	}
-	moved, change := p.mu.fetched(r.ReplicaID, r.ReplicaEpoch, r.Offset, p.clock.Now())
+	moved, change := p.mu.fetched(progress{
+		id: r.ReplicaID, epoch: r.ReplicaEpoch, read: r.Offset, synced: r.Offset - model.Offset(r.Unsynced), report: r.Report,
+	}, p.clock.Now())
 	p.unlockAndWake(moved)
 	p.proposeISR(change)
 	return nil

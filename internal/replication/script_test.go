@@ -132,8 +132,9 @@ func (m *machine) run(t *testing.T, line string) {
 	case "synced":
 		m.synced(model.Offset(a.num("end", 0)), m.now)
 	case "fetch":
-		_, c := m.fetched(model.BrokerID(a.num("from", 0)), model.BrokerEpoch(a.num("broker-epoch", -1)), model.Offset(a.num("offset", 0)), m.now)
-		m.sayProposal(c)
+		m.fetch(a, false)
+	case "report":
+		m.fetch(a, true)
 	case "tick":
 		d, err := time.ParseDuration(words[1])
 		if err != nil {
@@ -156,6 +157,16 @@ func (m *machine) run(t *testing.T, line string) {
 	}
 	m.wake()
 	m.check()
+}
+
+// fetch is a follower's fetch from an offset, or its report, of which only what is synced counts: all of it unless that is said.
+func (m *machine) fetch(a args, report bool) {
+	offset := a.num("offset", 0)
+	_, c := m.fetched(progress{
+		id: model.BrokerID(a.num("from", 0)), epoch: model.BrokerEpoch(a.num("broker-epoch", -1)), read: model.Offset(offset),
+		synced: model.Offset(a.num("synced", offset)), report: report,
+	}, m.now)
+	m.sayProposal(c)
 }
 
 // become is "leader" or "follower" with what the controller says.

@@ -51,11 +51,11 @@ type state struct {
 type follower struct {
 	id    model.BrokerID
 	epoch model.BrokerEpoch // of its registration, as it says when it fetches (KIP-903); -1 before
-	// end is the offset it fetches from: everything before is on its disk, synced where the topic asks for that.
+	// end is up to where it has everything on its disk, synced where the topic asks for that: what it says with its fetches.
 	end model.Offset
 	// caughtUp is when it last had everything the leader had.
 	caughtUp time.Time
-	// fetchedAt and leaderEnd describe its last fetch: one that reaches leaderEnd now had everything at fetchedAt.
+	// fetchedAt and leaderEnd describe an earlier fetch: one that reaches leaderEnd now had everything at fetchedAt.
 	fetchedAt time.Time
 	leaderEnd model.Offset
 	// seenAt is when it last fetched at all.

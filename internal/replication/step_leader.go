@@ -123,31 +123,55 @@ func (s *state) synced(end model.Offset, now time.Time) bool {
 // consumers wait until all of them have it.
 func (s *state) wantsSync() bool { return s.durability == commitlog.Fsync && len(s.followers) > 0 }
 
-// fetched notes a follower's fetch from offset. It reports whether the high watermark moved, and the ISR to propose if the follower
-// has earned its place.
-func (s *state) fetched(id model.BrokerID, epoch model.BrokerEpoch, offset model.Offset, now time.Time) (moved bool, c *ISRChange) {
-	f := s.follower(id)
-	if s.role != roleLeader || f == nil || epoch < f.epoch {
+// progress is what a follower's fetch says about it.
+type progress struct {
+	id    model.BrokerID
+	epoch model.BrokerEpoch // of its registration
+	// read is where it goes on reading: it has everything before. synced is how much of that is on its disk, the end of what counts.
+	read, synced model.Offset
+	// report says that it does not read: a sync ended while its fetch waits.
+	report bool
+}
+
+// fetched notes a follower's fetch. It reports whether the high watermark moved, and the ISR to propose if the follower has earned its place.
+func (s *state) fetched(p progress, now time.Time) (moved bool, c *ISRChange) {
+	f := s.follower(p.id)
+	if s.role != roleLeader || f == nil || p.epoch < f.epoch {
 		// A fetch of a process that has been replaced says nothing about what its successor has (KIP-903).
 		return false, nil
 	}
 	f.seenAt = now
+	end := f.claim(&p)
 	switch {
 	case f.refused(now):
 		// What it shows while the controller does not want it is worth nothing: it may be stopping, and never fetch again.
-		f.end, f.epoch = offset, epoch
+		f.end, f.epoch = end, p.epoch
 		return s.advance(now), nil
-	case offset >= s.end:
+	case end >= s.end:
 		f.caughtUp = now
-	case f.leaderEnd > 0 && offset >= f.leaderEnd && f.fetchedAt.After(f.caughtUp):
+	case f.leaderEnd > 0 && end >= f.leaderEnd && f.fetchedAt.After(f.caughtUp):
 		f.caughtUp = f.fetchedAt
 	}
-	f.fetchedAt, f.leaderEnd = now, s.end
-	f.end, f.epoch = offset, epoch
+	if end >= f.leaderEnd {
+		// Only now: fetches go on while what they brought is synced, and a mark that each of them moved would never be reached.
+		f.fetchedAt, f.leaderEnd = now, s.end
+	}
+	f.end, f.epoch = end, p.epoch
 	if s.eligible(f, now) {
-		c = s.propose(append(slices.Clone(s.isr), id))
+		c = s.propose(append(slices.Clone(s.isr), p.id))
 	}
 	return s.advance(now), c
+}
+
+// claim is up to where the follower's records count: what it says to have synced. A fetch that was sent before a report and comes behind it says
+// less than is known, which is no news while the follower reads on behind what is known; a follower that reads from before has lost
+// something, and what it says counts. A report never takes anything back.
+func (f *follower) claim(p *progress) model.Offset {
+	sameProcess := p.epoch == f.epoch
+	if sameProcess && (p.report || p.read >= f.end) {
+		return max(f.end, p.synced)
+	}
+	return p.synced
 }
 
 // eligible is the rule for growing the ISR: the follower has every committed record, and those of this leader's epoch: a high

@@ -268,6 +268,8 @@ type FetchRequestTopicPartition struct {
 	PartitionMaxBytes  int32      // v0+
 	ReplicaDirectoryID model.UUID // v17+, tag 0
 	HighWatermark      int64      // v18+, tag 1, default 9223372036854775807
+	// SyncedOffset: between nodes only, RFC 0001
+	SyncedOffset int64 // v17+, tag 1000, default -1
 	// UnknownTags are tagged fields of a newer protocol, passed on unread.
 	UnknownTags *Tags
 }
@@ -279,6 +281,7 @@ func NewFetchRequestTopicPartition() FetchRequestTopicPartition {
 		LastFetchedEpoch:   -1,
 		LogStartOffset:     -1,
 		HighWatermark:      9223372036854775807,
+		SyncedOffset:       -1,
 	}
 }
 
@@ -304,6 +307,9 @@ func (m *FetchRequestTopicPartition) append(dst []byte, v int16) []byte {
 		if v >= 18 && m.HighWatermark != 9223372036854775807 {
 			tags++
 		}
+		if v >= 17 && m.SyncedOffset != -1 {
+			tags++
+		}
 		dst = appendUvarint(dst, uint32(tags))
 		dst = appendTags(dst, m.UnknownTags, 0, 0)
 		if v >= 17 && !m.ReplicaDirectoryID.IsZero() {
@@ -319,7 +325,14 @@ func (m *FetchRequestTopicPartition) append(dst []byte, v int16) []byte {
 			dst = appendInt64(dst, m.HighWatermark)
 			dst = closeTag(dst, mark)
 		}
-		dst = appendTags(dst, m.UnknownTags, 1, allTags)
+		dst = appendTags(dst, m.UnknownTags, 1, 1000)
+		if v >= 17 && m.SyncedOffset != -1 {
+			var mark int
+			dst, mark = openTag(dst, 1000)
+			dst = appendInt64(dst, m.SyncedOffset)
+			dst = closeTag(dst, mark)
+		}
+		dst = appendTags(dst, m.UnknownTags, 1000, allTags)
 	}
 	return dst
 }
@@ -346,6 +359,8 @@ func (m *FetchRequestTopicPartition) decode(d *Decoder, v int16) {
 				m.ReplicaDirectoryID = d.uuid()
 			case tag == 1 && v >= 18:
 				m.HighWatermark = d.int64()
+			case tag == 1000 && v >= 17:
+				m.SyncedOffset = d.int64()
 			default:
 				m.UnknownTags = d.unknown(m.UnknownTags, tag)
 			}
