@@ -8,8 +8,7 @@ func groupCoordinatorKeys() []Key {
 		integer("group.initial.rebalance.delay.ms", "3000", "How long the first rebalance of an empty group waits for more consumers."),
 		integer("group.max.size", "2147483647", "The most members a group may have.").with(atLeast(1)),
 		integer("offset.metadata.max.bytes", "4096", "The longest text a client may store with an offset."),
-		integer("offsets.commit.timeout.ms", "5000", "How long a commit waits until the offsets topic has it.").with(atLeast(1)).
-			ignored("a commit is answered when the offsets topic has it"),
+		integer("offsets.commit.timeout.ms", "5000", "How long a commit waits until the offsets topic has it.").with(atLeast(1)),
 		integer("offsets.retention.minutes", "10080", "Offsets of a group that is empty, or no longer subscribed, for this long are dropped.").with(atLeast(1)),
 		long("offsets.retention.check.interval.ms", "600000", "How often is looked for offsets to drop.").with(atLeast(1)),
 		integer("offsets.topic.num.partitions", "50", "Partitions of __consumer_offsets. It must not change once the topic is there.").with(atLeast(1)),

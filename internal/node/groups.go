@@ -95,6 +95,7 @@ func groupConfig(v config.Values, topic config.TopicValues) group.Config {
 	c.OffsetMetadataMaxBytes = v.Int("offset.metadata.max.bytes")
 	c.OffsetsRetention = v.Duration("offsets.retention.minutes")
 	c.OffsetsRetentionCheck = v.Duration("offsets.retention.check.interval.ms")
+	c.CommitTimeout = v.Duration("offsets.commit.timeout.ms")
 	c.OffsetsTopicBatchBytes = topic.MaxMessageBytes
 	return c
 }

@@ -12,6 +12,7 @@ type Config struct {
 	OffsetsRetention       time.Duration // offsets.retention.minutes, 7 days
 	OffsetsRetentionCheck  time.Duration // offsets.retention.check.interval.ms, 10 min
 	LoadWait               time.Duration // how long a request waits for a shard that is loading before COORDINATOR_LOAD_IN_PROGRESS, 1 s
+	CommitTimeout          time.Duration // offsets.commit.timeout.ms, 5 s
 	OffsetsTopicBatchBytes int           // max.message.bytes of __consumer_offsets, 1 MiB
 }
 
@@ -20,6 +21,6 @@ func DefaultConfig() Config {
 	return Config{
 		MinSessionTimeout: 6 * time.Second, MaxSessionTimeout: 30 * time.Minute, InitialRebalanceDelay: 3 * time.Second,
 		MaxSize: 1<<31 - 1, OffsetMetadataMaxBytes: 4096, OffsetsRetention: 7 * 24 * time.Hour, OffsetsRetentionCheck: 10 * time.Minute,
-		LoadWait: time.Second, OffsetsTopicBatchBytes: 1048588,
+		LoadWait: time.Second, CommitTimeout: 5 * time.Second, OffsetsTopicBatchBytes: 1048588,
 	}
 }

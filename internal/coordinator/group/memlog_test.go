@@ -22,6 +22,13 @@ type memLog struct {
 	}
 }
 
+// pending reports that something was appended and not committed.
+func (l *memLog) pending() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.mu.waiting) > 0
+}
+
 // commit makes everything appended so far committed.
 func (l *memLog) commit() {
 	l.mu.Lock()

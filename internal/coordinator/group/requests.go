@@ -83,7 +83,7 @@ func (s *Service) Leave(ctx context.Context, version int16, q *wire.LeaveGroupRe
 
 // CommitOffsets answers OffsetCommit. Topics must have names; their ids say which life of a topic is meant, if known.
 func (s *Service) CommitOffsets(ctx context.Context, version int16, q *wire.OffsetCommitRequest) *wire.OffsetCommitResponse {
-	body, err := s.ask(ctx, q.GroupID, &commitRequest{call: newCall(), version: version, q: q})
+	body, err := s.askInTime(ctx, q.GroupID, &commitRequest{call: newCall(), version: version, q: q})
 	if err != nil {
 		return commitResponse(q, offsetError(err))
 	}
@@ -143,7 +143,7 @@ func (s *Service) Delete(ctx context.Context, groups []string) []wire.DeleteGrou
 		}
 		seen[id] = true
 		res := wire.DeleteGroupsResponseResult{GroupID: id}
-		if body, err := s.ask(ctx, id, &deleteRequest{newCall(), id}); err != nil {
+		if body, err := s.askInTime(ctx, id, &deleteRequest{newCall(), id}); err != nil {
 			res.ErrorCode = offsetError(err)
 		} else {
 			res.ErrorCode = body.(model.ErrorCode)
@@ -155,7 +155,7 @@ func (s *Service) Delete(ctx context.Context, groups []string) []wire.DeleteGrou
 
 // DeleteOffsets answers OffsetDelete.
 func (s *Service) DeleteOffsets(ctx context.Context, q *wire.OffsetDeleteRequest) *wire.OffsetDeleteResponse {
-	body, err := s.ask(ctx, q.GroupID, &deleteOffsetsRequest{newCall(), q})
+	body, err := s.askInTime(ctx, q.GroupID, &deleteOffsetsRequest{newCall(), q})
 	if err != nil {
 		return &wire.OffsetDeleteResponse{ErrorCode: offsetError(err)}
 	}

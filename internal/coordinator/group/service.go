@@ -2,6 +2,7 @@ package group
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"sync"
@@ -44,6 +45,8 @@ type Service struct {
 		shards map[int32]*shard
 		// epochs are the newest known of each partition, of shards that were resigned too: what is older comes too late.
 		epochs map[int32]model.LeaderEpoch
+		// news is closed when a partition is heard of for the first time.
+		news   chan struct{}
 		ending sync.WaitGroup
 	}
 }
@@ -53,7 +56,7 @@ type shard = coordinator.Shard[*state]
 // New makes a service without shards.
 func New(o Options) *Service {
 	s := &Service{o: o, loads: make(chan struct{}, parallelLoads)}
-	s.mu.shards, s.mu.epochs = map[int32]*shard{}, map[int32]model.LeaderEpoch{}
+	s.mu.shards, s.mu.epochs, s.mu.news = map[int32]*shard{}, map[int32]model.LeaderEpoch{}, make(chan struct{})
 	return s
 }
 
@@ -66,7 +69,7 @@ func (s *Service) Elected(partition int32, epoch model.LeaderEpoch, log coordina
 		return
 	}
 	s.stopLocked(partition)
-	s.mu.epochs[partition] = epoch
+	defer s.heardLocked(partition, epoch)
 	logger := s.o.Logger.With("topic", Topic, "partition", partition)
 	s.mu.shards[partition] = coordinator.Start(coordinator.Options[*state]{
 		Log: log, Epoch: epoch, Clock: s.o.Clock, Logger: logger, Loads: s.loads,
@@ -82,15 +85,23 @@ func (s *Service) Resigned(partition int32, epoch model.LeaderEpoch) {
 	if last, known := s.mu.epochs[partition]; known && epoch < last {
 		return
 	}
-	s.mu.epochs[partition] = epoch
+	s.heardLocked(partition, epoch)
 	s.stopLocked(partition)
+}
+
+func (s *Service) heardLocked(partition int32, epoch model.LeaderEpoch) {
+	if _, known := s.mu.epochs[partition]; !known {
+		close(s.mu.news)
+		s.mu.news = make(chan struct{})
+	}
+	s.mu.epochs[partition] = epoch
 }
 
 // Deleted ends what Elected began because the topic is gone. The next one of that name counts its leader epochs anew.
 func (s *Service) Deleted(partition int32) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.mu.epochs, partition)
+	s.heardLocked(partition, model.NoLeaderEpoch)
 	s.stopLocked(partition)
 }
 
@@ -142,19 +153,42 @@ func (s *Service) Ready(ctx context.Context, group string) model.ErrorCode {
 	return code
 }
 
-// shardOf finds the shard that holds a group and waits for its load to end, a little while.
+// shardOf finds the shard that holds a group and waits for its load to end, a little while. As long it waits for word of a partition that this node
+// has heard nothing of yet: another node, which has, has sent the client here.
 func (s *Service) shardOf(ctx context.Context, group string) (*shard, model.ErrorCode) {
-	n := s.o.Partitions()
-	if n <= 0 {
-		return nil, model.CoordinatorNotAvailable
+	sh, known, news := s.lookUp(group)
+	if !known {
+		late := make(chan struct{})
+		timer := s.o.Clock.AfterFunc(s.o.Config().LoadWait, func() { close(late) })
+		defer timer.Stop()
+		for !known {
+			select {
+			case <-news:
+				sh, known, news = s.lookUp(group)
+			case <-late:
+				return nil, model.CoordinatorNotAvailable
+			case <-ctx.Done():
+				return nil, model.CoordinatorNotAvailable
+			}
+		}
 	}
-	s.mu.RLock()
-	sh := s.mu.shards[PartitionFor(group, n)]
-	s.mu.RUnlock()
 	if sh == nil {
 		return nil, model.NotCoordinator
 	}
 	return sh, s.await(ctx, sh)
+}
+
+// lookUp finds the shard that holds a group; known is false while this node has heard of no leader of its partition, which news tells of.
+func (s *Service) lookUp(group string) (sh *shard, known bool, news <-chan struct{}) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	n := s.o.Partitions()
+	if n <= 0 {
+		return nil, s.mu.closed, s.mu.news
+	}
+	p := PartitionFor(group, n)
+	_, known = s.mu.epochs[p]
+	return s.mu.shards[p], known || s.mu.closed, s.mu.news
 }
 
 func (s *Service) await(ctx context.Context, sh *shard) model.ErrorCode {
@@ -194,6 +228,20 @@ func (s *Service) askShard(ctx context.Context, sh *shard, e event) (any, error)
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+}
+
+// askInTime is ask for what is written before it is answered: after offsets.commit.timeout.ms the client is sent to look again, without knowing
+// whether it was.
+func (s *Service) askInTime(ctx context.Context, group string, e event) (any, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	timer := s.o.Clock.AfterFunc(s.o.Config().CommitTimeout, func() { cancel(model.RequestTimedOut) })
+	defer timer.Stop()
+	body, err := s.ask(ctx, group, e)
+	if err != nil && errors.Is(context.Cause(ctx), model.RequestTimedOut) {
+		err = model.RequestTimedOut
+	}
+	return body, err
 }
 
 // PartitionFor is the partition of Topic that holds a group, as Kafka computes it: Java's String.hashCode of the id.

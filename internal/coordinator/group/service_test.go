@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -159,15 +160,50 @@ func late[T any](h *house, v T) T {
 	return v
 }
 
+// TestNoTopicYet: a node that has not heard of the topic of groups waits a little for it, for whoever sent the client here has.
 func TestNoTopicYet(t *testing.T) {
-	s := New(Options{Clock: clock.NewManual(time.Unix(0, 0)), Logger: slog.New(slog.DiscardHandler), Config: DefaultConfig, Partitions: func() int32 { return 0 }, Rand: new(counter)})
+	h := &house{t: t, clock: clock.NewManual(time.Unix(0, 0)), cfg: DefaultConfig()}
+	var partitions atomic.Int32
+	h.Service = New(Options{Clock: h.clock, Logger: slog.New(slog.DiscardHandler), Config: DefaultConfig, Partitions: partitions.Load, Rand: new(counter)})
+	s := h.Service
 	defer s.Close()
+	late(h, 0)
 	if code := s.Ready(context.Background(), "g"); code != model.CoordinatorNotAvailable {
 		t.Fatal(code)
 	}
+	answer := make(chan model.ErrorCode)
+	go func() { answer <- s.Ready(context.Background(), "g") }()
+	partitions.Store(1)
+	s.Elected(0, 0, &memLog{})
+	if code := <-answer; code != model.None {
+		t.Fatal(code)
+	}
+	s.Resigned(0, 1)
+	if code := s.Ready(context.Background(), "g"); code != model.NotCoordinator {
+		t.Fatal(code)
+	}
+	partitions.Store(0)
 	if l := s.List(context.Background(), &wire.ListGroupsRequest{}); l.ErrorCode != model.None || len(l.Groups) != 0 {
 		t.Fatalf("%+v", l)
 	}
+}
+
+// TestCommitTimeout: a commit that the topic does not take in time sends its client to look for the coordinator again (offsets.commit.timeout.ms). It
+// may be taken all the same.
+func TestCommitTimeout(t *testing.T) {
+	h := newHouse(t, 1)
+	h.logs[0].slow = true
+	go func() {
+		for !h.logs[0].pending() {
+			runtime.Gosched()
+		}
+		h.clock.Advance(h.cfg.CommitTimeout)
+	}()
+	if code := h.commit("a", 7); code != model.CoordinatorNotAvailable {
+		t.Fatal(code)
+	}
+	h.logs[0].commit()
+	h.wantOffset("a", 7, model.None)
 }
 
 func TestGroupIDs(t *testing.T) {
