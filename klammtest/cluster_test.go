@@ -16,7 +16,7 @@ import (
 // patience bounds a test of a cluster.
 const patience = 60 * time.Second
 
-func clusterClient(t *testing.T, c *klammtest.Cluster, opts ...kgo.Opt) *kgo.Client {
+func clusterClient(t testing.TB, c *klammtest.Cluster, opts ...kgo.Opt) *kgo.Client {
 	t.Helper()
 	cl, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(c.Addrs()...), kgo.MetadataMinAge(20 * time.Millisecond),
 		kgo.RetryBackoffFn(func(int) time.Duration { return 20 * time.Millisecond })}, opts...)...)
