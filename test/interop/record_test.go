@@ -73,7 +73,7 @@ func document() error {
 	ran.Lock()
 	defer ran.Unlock()
 	path := filepath.Join("..", "..", "docs", "compatibility.md")
-	complete := len(ran.Rows) == len(clients.All())+1 && len(ran.Tools) > 0 && len(ran.Spark) > 0 && len(ran.Streams) > 0 && len(ran.Failures) > 0 && len(ran.APIs) > 0 && ran.Compared > 0
+	complete := len(ran.Rows) == len(clients.All())+1 && len(ran.Tools) > 0 && len(ran.Spark) > 0 && len(ran.Streams) > 0 && len(ran.Failures) > 0 && len(ran.APIs) > 0 && ran.Compared > 0 && ran.ComparedThree > 0
 	if !complete {
 		if *updateDocs {
 			return fmt.Errorf("%s is written only when every test ran and none was skipped", path)

@@ -103,6 +103,11 @@ func TestSameAnswersAsKafkaOfThree(t *testing.T) {
 	for _, wrong := range found.unlisted {
 		t.Error(wrong)
 	}
+	if !t.Failed() {
+		ran.Lock()
+		defer ran.Unlock()
+		ran.ComparedThree = len(kafka)
+	}
 }
 
 // readAnswers reads "NAME: ANSWER" lines.
