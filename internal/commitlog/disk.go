@@ -31,6 +31,7 @@ type disk struct {
 	offline   atomic.Pointer[offlineCause]
 
 	scanners sync.Pool // of *scanner
+	blocks   indexBlocks
 }
 
 // heldStep is how many more files are held when syncing them is asked for again.

@@ -104,9 +104,13 @@ func (x *segIndex) belowLocked(ts int64) (e timeEntry, found bool, inFile int) {
 // searchBlock is how many bytes of an index are read at once for the last steps of a search.
 const searchBlock = 4032 // divides into entries of both sizes
 
+// indexSearch is a search in an open index file.
+type indexSearch func(io.ReaderAt) (entry [timeEntrySize]byte, found bool, err error)
+
 // searchFile finds among n entries of size bytes the last one that after does not hold for: half a dozen small reads from the page cache
 // for the index of a full gigabyte, and nothing kept in memory.
-func (k *disk) searchFile(f io.ReaderAt, n, size int, after func(entry []byte) bool) (entry [timeEntrySize]byte, found bool, err error) {
+// last, if there is one, is shown the block that the search ended in.
+func (k *disk) searchFile(f io.ReaderAt, n, size int, after func(entry []byte) bool, last func(block []byte)) (entry [timeEntrySize]byte, found bool, err error) {
 	s := k.scan(f, 0, int64(n)*int64(size))
 	defer s.done()
 	s.ahead = size
@@ -128,6 +132,9 @@ func (k *disk) searchFile(f io.ReaderAt, n, size int, after func(entry []byte) b
 		b, err := s.bytes(int64(lo)*int64(size), (hi-lo)*size)
 		if err != nil {
 			return entry, false, err
+		}
+		if last != nil {
+			last(b)
 		}
 		i := sort.Search(hi-lo, func(i int) bool { return after(b[i*size : (i+1)*size]) })
 		if i > 0 {

@@ -222,7 +222,7 @@ func (s *segment) startLocked(rel uint32) (int64, error) {
 		return 0, s.gone(err)
 	}
 	defer f.unref()
-	b, found, err := s.searchFile(f, inFile, offsetEntrySize, func(b []byte) bool { return readBatchEntry(b).rel > rel })
+	b, found, err := s.searchFile(f, inFile, offsetEntrySize, func(b []byte) bool { return readBatchEntry(b).rel > rel }, nil)
 	if err != nil || !found {
 		return 0, err
 	}

@@ -2,6 +2,7 @@ package commitlog
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"math"
 	"sync/atomic"
@@ -33,6 +34,7 @@ type segment struct {
 	recent  atomic.Pointer[recentBatches]
 
 	index  segIndex
+	block  atomic.Pointer[indexBlock] // of the index's file; nil: none at hand
 	aborts abortIndex
 
 	// trusted is the position from which on this run wrote or checked the bytes itself, and trustedEnd the offset of the batch there. What
@@ -276,7 +278,13 @@ func (s *segment) floor(rel uint32) (batchEntry, uint32, error) {
 		if found || inFile == 0 {
 			return e, generation, nil
 		}
-		b, found, err := s.searchIndex(&s.offsetsFile, indexSuffix, inFile, offsetEntrySize, func(b []byte) bool { return readBatchEntry(b).rel > rel })
+		if e, ok := s.floorInBlock(generation, rel); ok {
+			return e, generation, nil
+		}
+		b, found, err := s.searchIndex(&s.offsetsFile, indexSuffix, func(f io.ReaderAt) (found [timeEntrySize]byte, ok bool, err error) {
+			return s.searchFile(f, inFile, offsetEntrySize, func(b []byte) bool { return readBatchEntry(b).rel > rel },
+				func(block []byte) { s.keepBlock(generation, block) })
+		})
 		switch {
 		case err == nil && found:
 			return readBatchEntry(b[:]), generation, nil
@@ -291,7 +299,7 @@ func (s *segment) floor(rel uint32) (batchEntry, uint32, error) {
 	}
 }
 
-func (s *segment) searchIndex(slot *fileSlot, suffix string, n, size int, after func([]byte) bool) (entry [timeEntrySize]byte, found bool, err error) {
+func (s *segment) searchIndex(slot *fileSlot, suffix string, search indexSearch) (entry [timeEntrySize]byte, found bool, err error) {
 	f, err := s.open(slot, suffix, openExisting)
 	if notExist(err) {
 		return entry, false, errBadIndex
@@ -300,7 +308,7 @@ func (s *segment) searchIndex(slot *fileSlot, suffix string, n, size int, after 
 		return entry, false, s.failed(err)
 	}
 	defer f.unref()
-	entry, found, err = s.searchFile(f, n, size, after)
+	entry, found, err = search(f)
 	return entry, found, badIndexOr(err)
 }
 

@@ -2,6 +2,7 @@ package commitlog
 
 import (
 	"errors"
+	"io"
 	"math"
 
 	"github.com/klamm/klamm/internal/batch"
@@ -142,7 +143,9 @@ func (s *segment) below(ts int64) (timeEntry, uint32, error) {
 		if found || inFile == 0 {
 			return t, generation, nil
 		}
-		b, found, err := s.searchIndex(&s.timesFile, timeSuffix, inFile, timeEntrySize, func(b []byte) bool { return readTimeEntry(b).ts >= ts })
+		b, found, err := s.searchIndex(&s.timesFile, timeSuffix, func(f io.ReaderAt) (found [timeEntrySize]byte, ok bool, err error) {
+			return s.searchFile(f, inFile, timeEntrySize, func(b []byte) bool { return readTimeEntry(b).ts >= ts }, nil)
+		})
 		switch {
 		case err == nil && found:
 			return readTimeEntry(b[:]), generation, nil
