@@ -42,6 +42,9 @@ func (c *Controller) Join(ctx context.Context, j Join) (model.BrokerID, error) {
 // admit decides a Join. A node that comes with the id and to the address of a member that is silent, but with another directory, has lost its
 // disk: its old self leaves, and it begins again as a learner that holds nothing (M6). Its broker's replicas are filled again by their leaders.
 func admit(img *metadata.Image, j *Join, f follows) ([]metadata.Record, model.BrokerID, Outcome) {
+	if j.DirectoryID.IsZero() || j.ID < model.NoBroker {
+		return nil, 0, failure(model.InvalidRequest, "A node that joins needs the id of its directory, and an id of its own or none")
+	}
 	next := model.BrokerID(1)
 	for _, b := range img.Brokers() {
 		next = max(next, b.ID+1)

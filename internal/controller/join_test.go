@@ -61,6 +61,7 @@ func TestM6JoinGivesAPlaceToADirectory(t *testing.T) {
 		{"wiped learner", Join{DirectoryID: model.UUID{9}, ID: -1, Endpoints: nodeAt(3)}, 9, true, 2, 0, 3},
 		{"id of a broker", Join{DirectoryID: model.UUID{9}, ID: 8}, 0, false, 0, model.DuplicateBrokerRegistration, 0},
 		{"broker that lost its vote", Join{DirectoryID: model.UUID{8}, ID: 8}, 8, true, 1, 0, 0},
+		{"no directory", Join{ID: -1}, 0, false, 0, model.InvalidRequest, 0},
 		{"directory of another", Join{DirectoryID: model.UUID{3}, ID: 4}, 0, false, 0, model.InconsistentVoterSet, 0},
 	} {
 		records, id, out := admit(img, &c.Join, silent(c.silent))

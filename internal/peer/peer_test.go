@@ -15,6 +15,7 @@ import (
 
 	"github.com/klamm/klamm/internal/clock"
 	"github.com/klamm/klamm/internal/controller"
+	"github.com/klamm/klamm/internal/event"
 	"github.com/klamm/klamm/internal/model"
 	"github.com/klamm/klamm/internal/peer"
 	"github.com/klamm/klamm/internal/server"
@@ -27,7 +28,7 @@ const ours = "our-cluster"
 
 // node counts what gets through to the node behind the port.
 type node struct {
-	t     *testing.T
+	t     testing.TB
 	addr  string
 	calls atomic.Int32 // of anything but Hello
 	raft  chan string
@@ -70,7 +71,7 @@ func (n *node) AllocateProducerIDs(context.Context, model.BrokerID, model.Broker
 
 func (n *node) Serve(*server.Conn, *server.Request) { n.calls.Add(1) }
 
-func start(t *testing.T) *node {
+func start(t testing.TB) *node {
 	t.Helper()
 	n := &node{t: t, raft: make(chan string, 10)}
 	quiet := slog.New(slog.DiscardHandler)
@@ -79,12 +80,18 @@ func start(t *testing.T) *node {
 		Me: 1, Controller: n, Fetch: n,
 		Raft: func(_ model.BrokerID, _ model.UUID, msgs [][]byte) {
 			n.calls.Add(1)
-			n.raft <- string(msgs[0])
+			if len(msgs) > 0 {
+				select {
+				case n.raft <- string(msgs[0]):
+				default: // nobody looks
+				}
+			}
 		},
 		Forward: func(context.Context, *server.Conn, *wire.ForwardRequest) wire.ForwardResponse {
 			n.calls.Add(1)
 			return wire.ForwardResponse{}
 		},
+		Events: func(time.Time, int) []event.Event { return nil },
 		CodeOf: func(err error) model.ErrorCode {
 			if err == nil {
 				return model.None
@@ -113,9 +120,8 @@ func start(t *testing.T) *node {
 
 // link is a connection of another node.
 type link struct {
-	t  *testing.T
+	t  testing.TB
 	nc net.Conn
-	id int32
 }
 
 func (n *node) dial() *link {
@@ -128,14 +134,18 @@ func (n *node) dial() *link {
 	return &link{t: n.t, nc: nc}
 }
 
+// framed is a request as it goes over the wire.
+func framed(q wire.Request) []byte {
+	h := wire.RequestHeader{Key: q.APIKey(), CorrelationID: 1}
+	b := q.Append(h.Append([]byte{0, 0, 0, 0}), 0)
+	binary.BigEndian.PutUint32(b, uint32(len(b)-4))
+	return b
+}
+
 // call sends a request and reports whether there was an answer; false when the connection was closed instead.
 func (l *link) call(q wire.Request, resp wire.Response) bool {
 	l.t.Helper()
-	l.id++
-	h := wire.RequestHeader{Key: q.APIKey(), CorrelationID: l.id}
-	b := q.Append(h.Append([]byte{0, 0, 0, 0}), 0)
-	binary.BigEndian.PutUint32(b, uint32(len(b)-4))
-	_, err := l.nc.Write(b)
+	_, err := l.nc.Write(framed(q))
 	var size [4]byte
 	if err == nil {
 		_, err = io.ReadFull(l.nc, size[:])
@@ -170,7 +180,7 @@ func TestNothingBeforeHello(t *testing.T) {
 	n := start(t)
 	for _, q := range []wire.Request{
 		&wire.RaftRequest{}, &wire.JoinRequest{}, &wire.RegisterBrokerRequest{}, &wire.BrokerHeartbeatRequest{}, &wire.AlterISRRequest{},
-		&wire.AllocateProducerIDsRequest{}, &wire.AssignDirsRequest{}, &wire.ForwardRequest{}, &wire.MetadataRequest{},
+		&wire.AllocateProducerIDsRequest{}, &wire.AssignDirsRequest{}, &wire.ForwardRequest{}, &wire.EventsRequest{}, &wire.MetadataRequest{},
 	} {
 		if n.dial().call(q, &wire.HelloResponse{}) {
 			t.Errorf("%s was answered", q.APIKey())
