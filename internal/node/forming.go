@@ -31,14 +31,15 @@ type place struct {
 	joins     bool            // a cluster that there is already
 	members   []quorum.Member // of that, as far as it is known
 	directory model.UUID      // zero when it has one, or may draw one
+	settled   bool            // it had its place before this start
 }
 
 // identify finds out who this node is: what its data directory says, or a new cluster of one, or what the nodes of --join agree on.
 func (n *Node) identify(ctx context.Context, s *settings) (*place, error) {
 	configured := configuredID(s.static)
 	id, err := readIdentity(n.disk, s.dirs, configured)
-	if err != nil || id.cluster != "" {
-		return &place{identity: id}, err
+	if err != nil || id.cluster != "" && !n.drafted(s.dirs[0]) {
+		return &place{identity: id, settled: true}, err
 	}
 	if len(s.join) == 0 {
 		u, err := drawID(n.random)
@@ -81,9 +82,6 @@ func (n *Node) settle(found *place) {
 	n.links.mu.Lock()
 	n.links.mu.standing = standing{identity: n.identity, directory: home.Identity().DirectoryID, members: append(found.founders, found.members...)}
 	n.links.mu.Unlock()
-	if !found.directory.IsZero() {
-		n.dropDraft(home.Path())
-	}
 	// Connections that were opened by somebody without a cluster are of no use to a member.
 	for _, addr := range n.links.join {
 		n.links.calls.Forget(addr)
@@ -147,7 +145,14 @@ func (n *Node) draftDirectory(dir string) (model.UUID, error) {
 	return id, n.disk.SyncDir(dir)
 }
 
-// dropDraft removes the draft once meta.properties has the id.
+// drafted reports that this node did not come to the end of finding its place: it may have the cluster's name, but has no metadata log yet. It
+// looks for its place again, and must not take the missing log for that of a cluster of its own.
+func (n *Node) drafted(dir string) bool {
+	_, err := n.disk.Stat(filepath.Join(dir, draftFile))
+	return err == nil
+}
+
+// dropDraft removes the draft once meta.properties has the id and there is a metadata log.
 func (n *Node) dropDraft(dir string) {
 	if err := n.disk.Remove(filepath.Join(dir, draftFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		n.log.Warn("file is of no more use and cannot be removed", "file", draftFile, "err", err)

@@ -250,10 +250,15 @@ func (n *Node) joinQuorum(ctx context.Context, found *place) error {
 		Identity: quorum.Identity{ClusterID: n.identity.cluster, NodeID: n.me, DirectoryID: home.Identity().DirectoryID},
 		Founders: n.founders(found), Join: found.joins, Send: n.send,
 		Publish: n.publish, Failed: n.fail,
-		MustExist: n.dirs.holdsPartitions(), // without their metadata they would be deleted as strays
+		// Without their metadata partitions would be deleted as strays; and a member of a cluster whose metadata log is gone would found another
+		// one under the same name.
+		MustExist: n.dirs.holdsPartitions() || found.settled && len(n.links.join) > 0,
 	})
 	if err != nil {
 		return err
+	}
+	if !found.directory.IsZero() {
+		n.dropDraft(home.Path())
 	}
 	n.controller = controller.New(controller.Options{
 		Me: n.me, Log: n.quorum, Clock: n.clock, Logger: n.log.With("component", "controller"), Random: n.random, Resolver: n.resolver,
