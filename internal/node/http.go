@@ -28,7 +28,9 @@ type stages struct {
 }
 
 // ServeHTTP implements http.Handler.
-func (s *stages) ServeHTTP(w http.ResponseWriter, r *http.Request) { (*s.handler.Load()).ServeHTTP(w, r) }
+func (s *stages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	(*s.handler.Load()).ServeHTTP(w, r)
+}
 
 // enters says what the node is about from here on.
 func (n *Node) enters(name, detail string) { n.edges.stages.now.Store(&stage{name, detail}) }
@@ -47,7 +49,9 @@ func (n *Node) openHTTP(addr string) error {
 		Events: func(_ context.Context, q admin.EventQuery) admin.Events {
 			return admin.Events{List: n.edges.happened.Newest(q.Since, q.Limit)}
 		},
-		Index: func() string { return fmt.Sprintf("Klamm %s, starting\n\n/readyz?verbose  /metrics  /livez  /startupz\n", n.version) },
+		Index: func() string {
+			return fmt.Sprintf("Klamm %s, starting\n\n/readyz?verbose  /metrics  /livez  /startupz\n", n.version)
+		},
 	})
 	n.edges.http = &http.Server{Handler: &n.edges.stages, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 64 << 10}
 	n.edges.done.Go(func() {

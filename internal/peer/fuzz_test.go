@@ -1,8 +1,10 @@
 package peer_test
 
 import (
+	"errors"
 	"io"
 	"net"
+	"os"
 	"testing"
 	"time"
 
@@ -44,7 +46,7 @@ func FuzzNodePort(f *testing.F) {
 			t.Fatal(err)
 		}
 		if _, err := io.Copy(io.Discard, nc); err != nil {
-			if e, ok := err.(net.Error); ok && e.Timeout() {
+			if errors.Is(err, os.ErrDeadlineExceeded) {
 				t.Fatal("the connection stays open")
 			}
 		}
