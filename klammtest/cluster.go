@@ -24,6 +24,9 @@ type Cluster struct {
 // Brokers sets how many brokers a cluster has; 3 when it is not given.
 func Brokers(n int) Option { return func(o *options) { o.brokers = n } }
 
+// Racks puts the brokers of a new cluster into racks, in turn: the first broker into the first rack.
+func Racks(names ...string) Option { return func(o *options) { o.racks = names } }
+
 // NewCluster starts a cluster and stops it when the test ends. Every broker has a temporary directory of its own. All of them are ready
 // and part of the cluster when it returns.
 func NewCluster(t testing.TB, opts ...Option) *Cluster {
@@ -48,6 +51,9 @@ func NewCluster(t testing.TB, opts ...Option) *Cluster {
 	for i, s := range sockets {
 		b := newBroker(t, opts)
 		b.flags.Join, b.flags.NodeListen, b.flags.NodeSocket = strings.Join(addrs, ","), addrs[i], s
+		if len(o.racks) > 0 {
+			b.flags.Set = append(b.flags.Set, "broker.rack="+o.racks[i%len(o.racks)])
+		}
 		c.Brokers = append(c.Brokers, b)
 	}
 	c.Start()
@@ -124,6 +130,7 @@ func (c *Cluster) Stop() {
 type options struct {
 	flags   node.Flags
 	brokers int
+	racks   []string
 }
 
 func gather(opts []Option) *options {

@@ -46,6 +46,9 @@ type fetchTerms struct {
 	deadline           time.Time
 	replica            model.BrokerID // negative for consumers
 	replicaEpoch       model.BrokerEpoch
+	// rack is where the consumer is, empty when that does not matter here; anyReplica says that it can read from followers (KIP-392).
+	rack       string
+	anyReplica bool
 }
 
 // fetchResult is what one partition gave.
@@ -54,6 +57,9 @@ type fetchResult struct {
 	read    replication.ReadResult
 	part    *replication.Partition // nil: not here
 	include bool                   // in the answer
+	// near is the replica to read from instead, if nearer says that there is one.
+	near   model.BrokerID
+	nearer bool
 }
 
 // fetchWait is a place in a partition's queue of waiting fetches.
@@ -109,6 +115,10 @@ func (c *fetchCall) decode(v *wire.FetchVisitor, received time.Time) {
 	c.replica, c.replicaEpoch = model.BrokerID(h.ReplicaID), model.BrokerEpoch(h.ReplicaEpoch)
 	if c.replica >= 0 {
 		c.isolation = replication.ReadAll
+	}
+	c.anyReplica, c.rack = c.replica < 0 && c.version >= 11, ""
+	if c.anyReplica && c.api.Limits.NearReplicas {
+		c.rack = string(h.RackID)
 	}
 	wait := min(max(time.Duration(h.MaxWaitMs)*time.Millisecond, 0), c.api.Limits.FetchMaxWait)
 	c.deadline = received.Add(wait)
@@ -179,7 +189,7 @@ func (c *fetchCall) read() bool {
 		res := &c.results[len(c.results)-1]
 		c.readOne(sp, total, res)
 		total += int(res.read.Slice.Len)
-		if res.code != model.None || res.read.Diverging.Set {
+		if res.code != model.None || res.read.Diverging.Set || res.nearer {
 			due = true
 		}
 	}
@@ -195,13 +205,19 @@ func (c *fetchCall) readOne(sp *sessionPartition, total int, res *fetchResult) {
 	read := replication.Read{
 		Offset: sp.offset, MaxBytes: max(min(int(sp.maxBytes), c.maxBytes-total), 0), MinOne: total == 0, Isolation: c.isolation,
 		LeaderEpoch: sp.leaderEpoch, ReplicaID: c.replica, ReplicaEpoch: c.replicaEpoch, LastFetchedEpoch: sp.lastEpoch,
-		Unsynced: sp.unsynced, Report: c.replica >= 0 && c.maxBytes == 0,
+		Unsynced: sp.unsynced, Report: c.replica >= 0 && c.maxBytes == 0, AnyReplica: c.anyReplica,
+	}
+	if c.rack != "" {
+		if res.near, res.nearer = c.nearReplica(sp, res.part); res.nearer {
+			read.MaxBytes, read.MinOne = 0, false
+		}
 	}
 	var err error
 	if res.read, err = res.part.Read(&read); err == nil {
 		return
 	}
 	res.read.Slice.Release()
+	res.nearer = false
 	start := res.read.LogStart
 	res.read, res.code = replication.NoRead(), codeOf(err)
 	if c.replica >= 0 {
@@ -235,7 +251,7 @@ func (c *fetchCall) wait() bool {
 		r := &c.results[i]
 		r.read.Slice.Release()
 		if r.part != nil {
-			c.waited = append(c.waited, fetchWait{r.part, r.part.AwaitData(r.read.Limit, c.isolation, c, i)})
+			c.waited = append(c.waited, fetchWait{r.part, c.await(r, i)})
 		}
 	}
 	if c.hurried.Load() {

@@ -77,6 +77,9 @@ func (c *fetchCall) answerPartition(w *wire.FetchAppender, i int, leaders []wire
 		LogStartOffset: int64(res.read.LogStart), PreferredReadReplica: -1, RecordsSize: int(res.read.Slice.Len),
 		Diverging: wire.Divergence{Set: res.read.Diverging.Set, Epoch: int32(res.read.Diverging.Epoch), EndOffset: int64(res.read.Diverging.End)},
 	}
+	if res.nearer {
+		p.PreferredReadReplica = int32(res.near)
+	}
 	if c.isolation == replication.ReadCommitted && res.code == model.None {
 		p.Aborted = aborted(&res.read)
 	}

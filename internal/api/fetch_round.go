@@ -134,7 +134,7 @@ func (c *fetchCall) recreated() bool {
 // tell notes what the client is told about a partition, and reports whether there is anything new: records, an error, other
 // watermarks. A partition that had an error is told again, so that the client learns when it is over.
 func (p *sessionPartition) tell(r *fetchResult) bool {
-	changed := r.code != model.None || r.read.Slice.Len > 0 || r.read.Diverging.Set || p.toldHW != r.read.HW || p.toldStart != r.read.LogStart
+	changed := r.code != model.None || r.read.Slice.Len > 0 || r.read.Diverging.Set || r.nearer || p.toldHW != r.read.HW || p.toldStart != r.read.LogStart
 	p.toldHW, p.toldStart = r.read.HW, r.read.LogStart
 	return changed
 }

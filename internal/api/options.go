@@ -78,6 +78,8 @@ type Limits struct {
 	// FetchMaxBytes bounds one Fetch answer (fetch.max.bytes), FetchSessions the remembered fetches
 	// (max.incremental.fetch.session.cache.slots).
 	FetchMaxBytes, FetchSessions int
+	// NearReplicas sends consumers to replicas in their rack (replica.selector.class).
+	NearReplicas bool
 	// FetchMaxWait bounds how long a Fetch is held, whatever the client allows: an answer that waits longer than a connection may
 	// be idle helps nobody. 0 means 10 minutes.
 	FetchMaxWait time.Duration

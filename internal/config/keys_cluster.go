@@ -13,7 +13,8 @@ func replicationKeys() []Key {
 		integer("replica.socket.timeout.ms", "30000", "How long a follower waits for an answer.").ignored(noPeers),
 		integer("replica.socket.receive.buffer.bytes", "65536", "SO_RCVBUF of a follower's connections.").ignored(noPeers),
 		long("replica.high.watermark.checkpoint.interval.ms", "5000", "How often high watermarks are written down.").ignored(ownScheduling),
-		text("replica.selector.class", null, "A class that picks the replica a consumer reads from.").ignored(noPlugins),
+		text("replica.selector.class", null, "How the replica is picked that a consumer reads from. With Kafka's class for racks, one in the rack that the "+
+			"consumer names by client.rack; otherwise the leader.").with(oneOf("", RackAwareSelector)),
 		long("leader.replication.throttled.rate", null, "Bytes per second a leader sends to throttled followers.").dynamic(),
 		long("follower.replication.throttled.rate", null, "Bytes per second a throttled follower takes.").dynamic(),
 		long("replica.alter.log.dirs.io.max.bytes.per.second", null, "Bytes per second that replicas moving between data directories may take.").
@@ -176,3 +177,6 @@ func retiredKeys() []Key {
 	}
 	return keys
 }
+
+// RackAwareSelector is what replica.selector.class may be (KIP-392): Kafka's own class, which is built in here.
+const RackAwareSelector = "org.apache.kafka.common.replica.RackAwareReplicaSelector"

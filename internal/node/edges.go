@@ -36,6 +36,7 @@ func (n *Node) serve() {
 		Limits: api.Limits{
 			NoAutoCreate: !n.static.Bool("auto.create.topics.enable"), FetchMaxBytes: n.static.Int("fetch.max.bytes"),
 			FetchSessions: n.static.Int("max.incremental.fetch.session.cache.slots"),
+			NearReplicas:  n.static.String("replica.selector.class") == config.RackAwareSelector,
 		},
 	}
 	handler := api.New(ctx, o)

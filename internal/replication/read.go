@@ -24,6 +24,8 @@ type Read struct {
 	MinOne      bool
 	Isolation   Isolation
 	LeaderEpoch model.LeaderEpoch // NoLeaderEpoch: any
+	// AnyReplica lets a consumer read from a follower, as far as that knows the high watermark (KIP-392).
+	AnyReplica bool
 	// ReplicaID is the fetching follower, negative for consumers.
 	ReplicaID    model.BrokerID
 	ReplicaEpoch model.BrokerEpoch
@@ -63,7 +65,7 @@ func (p *Partition) Read(r *Read) (ReadResult, error) {
 		return NoRead(), e
 	}
 	v := p.view.Load()
-	if err := p.checkEpoch(v.role, v.epoch, r.LeaderEpoch); err != nil {
+	if err := p.checkEpoch(v.readableBy(r), v.epoch, r.LeaderEpoch); err != nil {
 		return NoRead(), err
 	}
 	res := ReadResult{HW: p.HighWatermark(), LogStart: p.log().Start()}
@@ -94,6 +96,14 @@ func (p *Partition) Read(r *Read) (ReadResult, error) {
 		p.sending.Took(int(res.Slice.Len))
 	}
 	return res, nil
+}
+
+// readableBy is the role that counts for a read: any replica may stand in for the leader, if the reader takes that.
+func (v *view) readableBy(r *Read) role {
+	if r.AnyReplica && r.ReplicaID < 0 && v.role == roleFollower {
+		return roleLeader
+	}
+	return v.role
 }
 
 // readLog fills in the records, and for a read_committed consumer the transactions to leave out.
@@ -153,8 +163,19 @@ func (p *Partition) followerFetched(r *Read) error {
 // that found too little; with an error when this node stops leading. It may do so before it returns. After Wake the handle is void, and
 // Cancel with it does nothing.
 func (p *Partition) AwaitData(limit model.Offset, kind Isolation, w Waiter, slot int) WaitHandle {
+	return p.awaitData(roleLeader, dataWait{waiter: w, slot: slot, seen: limit, kind: kind})
+}
+
+// AwaitDataHere is AwaitData for a reader that takes any replica: it waits at a follower, too.
+func (p *Partition) AwaitDataHere(limit model.Offset, kind Isolation, w Waiter, slot int) WaitHandle {
+	return p.awaitData(roleFollower, dataWait{waiter: w, slot: slot, seen: limit, kind: kind})
+}
+
+// awaitData waits while this node leads, or has the other role.
+func (p *Partition) awaitData(also role, d dataWait) WaitHandle {
+	w, slot, limit, kind := d.waiter, d.slot, d.seen, d.kind
 	p.mu.Lock()
-	if e := p.failed.Load(); e != nil || p.mu.role != roleLeader {
+	if e := p.failed.Load(); e != nil || p.mu.role != roleLeader && p.mu.role != also {
 		p.mu.Unlock()
 		w.Wake(slot, &Error{p.tp, ErrNotLeader})
 		return WaitHandle{}
@@ -164,7 +185,7 @@ func (p *Partition) AwaitData(limit model.Offset, kind Isolation, w Waiter, slot
 		w.Wake(slot, nil)
 		return WaitHandle{}
 	}
-	h := p.mu.data.add(dataWait{waiter: w, slot: slot, seen: limit, kind: kind})
+	h := p.mu.data.add(d)
 	p.mu.Unlock()
 	return h
 }

@@ -3,11 +3,14 @@ package interop
 import (
 	"flag"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -86,13 +89,14 @@ type story struct {
 	t         *testing.T
 	sh        *kafkaref.Shell
 	bootstrap string
+	nodes     []*process.Node
 	dir       string // node1/one and so on lie in it
 	text      strings.Builder
 	exact     bool // directories are told apart
 }
 
 // startFour starts four klamm processes.
-func (s *story) startFour() {
+func (s *story) startFour(more ...string) {
 	s.dir = s.t.TempDir()
 	addrs := freeAddresses(s.t, 8)
 	kafka, peers := addrs[:4], addrs[4:]
@@ -104,7 +108,7 @@ func (s *story) startFour() {
 		wg.Go(func() {
 			home := filepath.Join(s.dir, fmt.Sprintf("node%d", i+1))
 			nodes[i], errs[i] = process.TryStart(process.Binary(s.t), filepath.Join(home, "one")+","+filepath.Join(home, "two"), kafka[i],
-				"--node-listen", peers[i], "--join", strings.Join(peers, ","), "-X", "broker.rack="+[]string{"a", "b"}[i%2])
+				append([]string{"--node-listen", peers[i], "--join", strings.Join(peers, ","), "-X", "broker.rack=" + []string{"a", "b"}[i%2]}, more...)...)
 		})
 	}
 	wg.Wait()
@@ -124,7 +128,7 @@ func (s *story) startFour() {
 			s.t.Fatalf("node %d: %v", i+1, err)
 		}
 	}
-	s.bootstrap = strings.Join(kafka, ",")
+	s.bootstrap, s.nodes = strings.Join(kafka, ","), nodes
 }
 
 // freeAddresses are addresses nobody listens at right now. They are drawn together, so that they differ.
@@ -348,4 +352,53 @@ func (s *story) badInput() {
 	s.scene("min.insync.replicas of zero", "topics", "--create", "--topic", "zero", "--replication-factor", "2", "--config", "min.insync.replicas=0")
 	s.scene("nothing moves", reassignTool, "--list")
 	s.until("nothing changed", "Partition: 1\tLeader: 3\tReplicas: 3,1\tIsr: 1,3", "topics", "--describe", "--topic", "m")
+}
+
+// TestConsumerInARack: Kafka's own consumer with client.rack reads from the follower in its rack (KIP-392), before and after a record more.
+func TestConsumerInARack(t *testing.T) {
+	toolchain.Need(t, "java", "javac", "mvn")
+	s := &story{t: t, sh: kafkaref.NewShell(t)}
+	s.startFour("-X", "replica.selector.class=org.apache.kafka.common.replica.RackAwareReplicaSelector")
+	if r := s.call("topics", "--create", "--topic", "near", "--replica-assignment", "1:2"); r.Exit != 0 {
+		t.Fatal(r)
+	}
+	if r := s.call("producer-perf-test", "--topic", "near", "--num-records", "2000", "--record-size", "1000", "--throughput", "-1", "--command-property", "acks=all"); r.Exit != 0 {
+		t.Fatal(r)
+	}
+	for _, rack := range []string{"a", "b"} {
+		before := [2]int64{s.bytesOut(0, "near"), s.bytesOut(1, "near")}
+		r := s.call("console-consumer", "--topic", "near", "--from-beginning", "--max-messages", "2000", "--timeout-ms", "30000", "--command-property", "client.rack="+rack)
+		if !strings.Contains(r.Err, "Processed a total of 2000 messages") {
+			t.Fatalf("rack %s: %+v", rack, r.Err)
+		}
+		leader, follower := s.bytesOut(0, "near")-before[0], s.bytesOut(1, "near")-before[1]
+		t.Logf("rack %s: %d bytes from the leader in rack a, %d from the follower in rack b", rack, leader, follower)
+		if far := map[string]int64{"a": follower, "b": leader}[rack]; far > 200_000 || leader+follower < 2_000_000 {
+			t.Errorf("rack %s: %d bytes from the leader in rack a, %d from the follower in rack b", rack, leader, follower)
+		}
+	}
+	recordTool("console-consumer", "client.rack: reads from the replica in its rack (four brokers)")
+}
+
+// bytesOut is what a node has sent consumers of a topic, as its metrics say.
+func (s *story) bytesOut(node int, topic string) int64 {
+	s.t.Helper()
+	resp, err := http.Get("http://" + s.nodes[node].HTTP + "/metrics")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	m := regexp.MustCompile(`topic_bytes_out_total\{[^}]*topic="` + topic + `"[^}]*\} (\S+)`).FindSubmatch(text)
+	if m == nil {
+		return 0
+	}
+	n, err := strconv.ParseFloat(string(m[1]), 64)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return int64(n)
 }
