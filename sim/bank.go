@@ -3,7 +3,69 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/klamm/klamm/sim/bugs"
+	"github.com/klamm/klamm/sim/cluster"
 )
 
-// bank runs every defect of the bug bank.
-func (r *runner) bank(context.Context) error { return errors.New("the bank is not here yet") }
+// bank has every defect of the bug bank looked for, and says how many seeds each took. The short form takes those that few seeds find.
+func (r *runner) bank(ctx context.Context) error {
+	began := time.Now()
+	var missed []string
+	looked := 0
+	fmt.Printf("%-28s %6s  %s\n", "defect", "seeds", "found by")
+	for _, d := range bugs.All() {
+		if r.o.quick && !d.Quick() {
+			continue
+		}
+		looked++
+		found, ran := r.hunt(ctx, string(d.Name))
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if found == nil {
+			missed = append(missed, string(d.Name))
+			fmt.Printf("%-28s %6d  NOT FOUND; it breaks %s\n", d.Name, ran, d.Rule)
+			continue
+		}
+		what, _, _ := strings.Cut(found.Failure, "\n")
+		fmt.Printf("%-28s %6d  %.120s\n", d.Name, ran, what)
+	}
+	fmt.Printf("\n%d of %d defects found in %.0f s\n", looked-len(missed), looked, time.Since(began).Seconds())
+	if len(missed) > 0 {
+		return fmt.Errorf("not found in %d seeds: %s", r.o.seeds, strings.Join(missed, ", "))
+	}
+	return nil
+}
+
+// hunt runs seeds with a defect until one finds it: one that fails with the defect and not without. What is wrong anyway is no find.
+func (r *runner) hunt(ctx context.Context, bug string) (found *cluster.Result, ran int) {
+	r.o.bug = bug
+	whole := *r.o
+	whole.bug = ""
+	without := &runner{binary: r.binary, o: &whole}
+	c := r.o.circumstances()
+	r.each(ctx, c, func(res cluster.Result) bool {
+		ran++
+		if res.Failure != "" && found == nil && without.seed(ctx, res.Seed, c, fmt.Sprintf("without-%d", res.Seed)).Failure == "" {
+			found = &res
+		}
+		return found == nil
+	})
+	return found, ran
+}
+
+// look hunts for one defect.
+func (r *runner) look(ctx context.Context, bug string) error {
+	began := time.Now()
+	found, ran := r.hunt(ctx, bug)
+	if found == nil {
+		return errors.Join(ctx.Err(), fmt.Errorf("%s was not found in %d seeds", bug, ran))
+	}
+	fmt.Printf("%s: found by seed %d after %d seeds, %.0f s: %s\n", bug, found.Seed, ran, time.Since(began).Seconds(), found.Failure)
+	fmt.Printf("see it again: %s\n", r.o.command(found.Seed, r.o.circumstances()))
+	return nil
+}

@@ -19,7 +19,7 @@ type options struct {
 	chaos       time.Duration
 	without     string
 	bug         string
-	bugs        bool
+	bugs, quick bool
 	procs       int
 	out         string
 }
@@ -33,6 +33,7 @@ func main() {
 	flag.StringVar(&o.without, "without", "", "faults to leave out, comma-separated")
 	flag.StringVar(&o.bug, "bug", "", "run with this defect of the bug bank, until it is found")
 	flag.BoolVar(&o.bugs, "bugs", false, "run the whole bug bank: every defect has to be found within -seeds")
+	flag.BoolVar(&o.quick, "quick", false, "with -bugs: only those that a few seeds find")
 	flag.IntVar(&o.procs, "procs", runtime.NumCPU(), "seeds at the same time")
 	flag.StringVar(&o.out, "out", "", "where traces are kept; a temporary directory when empty")
 	flag.Parse()
@@ -70,8 +71,7 @@ func (o *options) run(ctx context.Context) error {
 	case o.seed != 0:
 		return r.again(ctx, o.seed)
 	case o.bug != "":
-		_, err := r.hunt(ctx, o.bug)
-		return err
+		return r.look(ctx, o.bug)
 	case o.bugs:
 		return r.bank(ctx)
 	}

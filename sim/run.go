@@ -161,23 +161,3 @@ func (r *runner) again(ctx context.Context, seed uint64) error {
 	fmt.Println(second.Failure)
 	return errFailed
 }
-
-// hunt runs seeds with a defect until one finds it.
-func (r *runner) hunt(ctx context.Context, bug string) (cluster.Result, error) {
-	r.o.bug = bug
-	began := time.Now()
-	var found *cluster.Result
-	ran := 0
-	r.each(ctx, r.o.circumstances(), func(res cluster.Result) bool {
-		ran++
-		if res.Failure != "" && found == nil {
-			found = &res
-		}
-		return found == nil
-	})
-	if found == nil {
-		return cluster.Result{}, fmt.Errorf("%s was not found in %d seeds", bug, ran)
-	}
-	fmt.Printf("%-34s found by seed %d after %d seeds, %.0f s: %s\n", bug, found.Seed, ran, time.Since(began).Seconds(), found.Failure)
-	return *found, nil
-}

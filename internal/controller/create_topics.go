@@ -130,7 +130,7 @@ func createTopic(img *metadata.Image, t *CreateTopic, defaults topicDefaults, ra
 		return nil
 	}
 	if bug.Is(bug.TopicIDComesBack) { // M5
-		copy(id[:], t.Name)
+		clear(id[copy(id[:], t.Name):])
 	}
 	placement, bad := placeNewTopic(img, t, defaults, id)
 	if !bad.OK() {

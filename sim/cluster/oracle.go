@@ -352,7 +352,7 @@ func (o *oracle) compare(l living, r node.Replica, tp model.TopicIDPartition, na
 	}
 }
 
-// candidates: who is in the ISR has everything that was committed (LeaderCandidateCompleteness).
+// candidates: who is in the ISR or the ELR has everything that was committed (LeaderCandidateCompleteness).
 func (o *oracle) candidates(nodes []living) {
 	for _, l := range nodes {
 		if img := l.n.Image(); o.latest == nil || img.Offset > o.latest.Offset {
@@ -373,11 +373,12 @@ func (o *oracle) candidates(nodes []living) {
 		for _, r := range l.n.Replicas() {
 			tp := model.TopicIDPartition{ID: r.ID(), Partition: r.TP().Partition}
 			part, c := newest.Partition(tp), o.committed[tp]
-			if part == nil || c == nil || !slices.Contains(part.ISR, id) || r.Info().Offline {
+			if part == nil || c == nil || !slices.Contains(part.ISR, id) && !slices.Contains(part.ELR, id) || r.Info().Offline {
 				continue
 			}
 			if end := r.Log.DurableEnd(); end < c.end {
-				o.fail("R1", "%s-%d on %s is in the ISR %v and has %d on disk, but %d was committed", r.TP().Topic, tp.Partition, l.p.m.name, part.ISR, end, c.end)
+				o.fail("R1", "%s-%d on %s is in the ISR %v or ELR %v and has %d on disk, but %d was committed", r.TP().Topic, tp.Partition, l.p.m.name, part.ISR,
+					part.ELR, end, c.end)
 			}
 		}
 	}
@@ -392,9 +393,11 @@ func (o *oracle) tell(img *metadata.Image) {
 	for i := range t.Partitions {
 		p := &t.Partitions[i]
 		if o.latest != nil {
-			if was := o.latest.Partition(model.TopicIDPartition{ID: t.ID, Partition: int32(i)}); was != nil && was.PartitionEpoch == p.PartitionEpoch {
+			was := o.latest.Partition(model.TopicIDPartition{ID: t.ID, Partition: int32(i)})
+			if was != nil && was.PartitionEpoch == p.PartitionEpoch {
 				continue
 			}
+			o.moved(t.Name, i, was, p)
 		}
 		o.s.trace("metadata %d: %s-%d leader %d epoch %d.%d isr %v elr %v replicas %v", img.Offset, t.Name, i, p.Leader, p.LeaderEpoch, p.PartitionEpoch, p.ISR,
 			p.ELR, p.Replicas)
@@ -439,4 +442,20 @@ func (o *oracle) same() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// moved judges a change of replicas: none that is in sync goes before those that come instead have caught up (R7). Several changes may lie
+// between two looks; only a single one can be judged.
+func (o *oracle) moved(name string, i int, was, p *metadata.Partition) {
+	if was == nil || slices.Equal(was.Replicas, p.Replicas) || p.PartitionEpoch != was.PartitionEpoch+1 {
+		return
+	}
+	o.s.sometimes("replicas moved")
+	gone := slices.ContainsFunc(was.ISR, func(id model.BrokerID) bool { return !slices.Contains(p.Replicas, id) })
+	late := slices.ContainsFunc(p.Replicas, func(id model.BrokerID) bool {
+		return !slices.Contains(p.ISR, id) && (!slices.Contains(was.Replicas, id) || slices.Contains(was.Adding, id))
+	})
+	if gone && late {
+		o.fail("R7", "%s-%d went from replicas %v with %v in sync to replicas %v with %v", name, i, was.Replicas, was.ISR, p.Replicas, p.ISR)
+	}
 }

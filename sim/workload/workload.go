@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -232,8 +233,11 @@ func (w *Workload) client(ctx context.Context, rng *rand.Rand, opts ...kgo.Opt) 
 	// kgo asks for backoffs from goroutines of its own: they must not draw from the generator that decides what the client does.
 	backoff := &lockedRand{rng: rand.New(rand.NewPCG(rng.Uint64(), rng.Uint64()))}
 	patience := w.o.Pace.Timeout
+	// Each client knows another broker first: what a broker gives out by itself, such as producer ids, comes from all of them.
+	seeds := slices.Clone(w.o.Seeds)
+	rng.Shuffle(len(seeds), func(i, j int) { seeds[i], seeds[j] = seeds[j], seeds[i] })
 	all := []kgo.Opt{
-		kgo.WithContext(ctx), kgo.SeedBrokers(w.o.Seeds...), kgo.DisableClientMetrics(), kgo.AlwaysRetryEOF(),
+		kgo.WithContext(ctx), kgo.SeedBrokers(seeds...), kgo.DisableClientMetrics(), kgo.AlwaysRetryEOF(),
 		kgo.RequestTimeoutOverhead(patience), kgo.DialTimeout(patience), kgo.ConnIdleTimeout(10 * time.Second), kgo.RetryTimeout(2 * patience),
 		kgo.MetadataMinAge(around(rng, 150*time.Millisecond)), kgo.MetadataMaxAge(5 * time.Second),
 		kgo.RetryBackoffFn(func(fails int) time.Duration {

@@ -1,0 +1,61 @@
+package bugs
+
+import "github.com/klamm/klamm/internal/bug"
+
+func controller() []Defect {
+	return []Defect{
+		{
+			Name: bug.StalePartitionEpoch, From: "a compare-and-set without the compare: what KIP-497's partition epoch is for",
+			Rule: "R1: a change of the ISR is taken although its leader decided on an older one",
+		},
+		{
+			Name: bug.BrokerEpochIgnored, From: "Kafka before KIP-841 and KIP-903",
+			Rule: "R6: a follower that restarted since the leader saw it enters the ISR as the process that it was",
+		},
+		{
+			Name: bug.RestartUnnoticed, From: "Kafka before KIP-903 and KIP-966",
+			Rule: "R6: a restarted broker keeps its places in the ISR and in leadership",
+		},
+		{
+			Name: bug.RestartKeepsEpoch, From: "Kafka, where a leader that is back before its session ends leads on (KIP-101, KIP-966)",
+			Rule: "R5: a leader that lost a tail goes on in the same leader epoch",
+		},
+		{
+			Name: bug.StaleELR, From: "what KIP-966 warns of",
+			Rule: "R1: who is in the ELR stays there while more is committed without it",
+		},
+		{
+			Name: bug.UncleanElection, From: "Kafka before 0.11, whose default was unclean.leader.election.enable=true",
+			Rule: "R1: when the ISR is gone anybody leads, without an order",
+		},
+		{
+			Name: bug.ElectionKeepsEpoch, From: "primaries without terms: Kafka before leader epochs (KIP-101), mirrored queues",
+			Rule: "R4: another leader in the same epoch",
+		},
+		{
+			Name: bug.ReassignmentHasty, From: "moving by hand, replacing before copying; what KIP-455 orders",
+			Rule: "R7: old replicas go before the new ones have caught up",
+		},
+		{
+			Name: bug.DecisionAckedEarly, From: "controllers that answer from memory",
+			Rule: "M1: an administrator is told of success before the metadata log has it",
+		},
+		{
+			Name: bug.ProducerIDsTwice, From: "a block of ids used before it is written down: what KIP-730 orders",
+			Rule: "P3: two brokers give out the same producer ids",
+		},
+		{
+			Name: bug.TopicIDComesBack, From: "Kafka before topic ids (KIP-516)",
+			Rule: "M5: a topic that is made anew is taken for the one of that name that was deleted",
+		},
+	}
+}
+
+func quorum() []Defect {
+	return []Defect{
+		{
+			Name: bug.RaftSkipsFsync, From: "NATS JetStream, whose default leaves the sync to a timer; etcd with --unsafe-no-fsync",
+			Rule: "M2: votes and acknowledgements that a power cut undoes",
+		},
+	}
+}
