@@ -23,6 +23,7 @@ type machine struct {
 	id     int
 	addr   netip.Addr
 	offset atomic.Int64 // of its wall clock
+	behind atomic.Int64 // what is added to that at the next start
 	disk   *vfs.Mem
 	// syncs is how long its disk takes to sync, at most.
 	syncs atomic.Int64
@@ -70,6 +71,7 @@ func (m *machine) start() *process {
 		return m.proc
 	}
 	m.boot++
+	m.offset.Add(m.behind.Swap(0))
 	m.s.net.Dark(m.addr, false)
 	p := &process{m: m, gate: &gate{}, over: make(chan struct{})}
 	p.host = m.s.net.Boot(m.addr, p.gate)

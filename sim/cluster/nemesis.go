@@ -329,10 +329,16 @@ func (n *nemesis) unregister(m *machine) error {
 	return err
 }
 
+// clock moves a wall clock forward, or, from the next process on, back: within a process a clock that goes back would also take back the
+// monotonic time that intervals are measured by, which no machine does.
 func (n *nemesis) clock() {
 	m := n.one()
 	jump := n.between(-10*time.Minute, 10*time.Minute)
 	n.s.trace("clock of %s jumps by %v", m.name, jump)
+	if jump < 0 {
+		m.behind.Add(int64(jump))
+		return
+	}
 	m.offset.Add(int64(jump))
 }
 

@@ -108,7 +108,7 @@ func (s *Sim) finish(w *workload.Workload, rec *history.Recorder, healed time.Du
 	err := w.Final(ctx)
 	found := w.Check(history.Options{Healed: int64(healed), Final: true, ZombieReads: true})
 	for _, a := range found[:min(len(found), 5)] {
-		s.trace("ANOMALY %s", a)
+		s.trace("ANOMALY %s", history.Trace(rec.History(), a))
 	}
 	if len(found) > 0 {
 		return fmt.Errorf("%s: %d anomalies, first: %s", found[0].Kind, len(found), found[0])
