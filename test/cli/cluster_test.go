@@ -2,7 +2,10 @@ package cli
 
 import (
 	"encoding/json"
+	"fmt"
+	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -87,4 +90,51 @@ func place(c *process.Cluster, id int) int {
 		}
 	}
 	return -1
+}
+
+// TestEventsSayWhoDoesNotFetch: a broker that stands still is heard of no more, long before its session ends.
+func TestEventsSayWhoDoesNotFetch(t *testing.T) {
+	c := process.StartCluster(t, 3, "-X", "replica.lag.time.max.ms=1000", "-X", "broker.session.timeout.ms=60000")
+	s := &shell{bin: process.Binary(t), dir: t.TempDir(), broker: strings.Join(c.Kafka, ",")}
+	run := func(stdin string, args ...string) result {
+		t.Helper()
+		return s.run(t, stdin, append([]string{"klamm"}, args...)...)
+	}
+	if r := run("", "topic", "create", "t", "--partitions", "1", "--replication-factor", "3"); r.code != 0 {
+		t.Fatal(r.stderr)
+	}
+	var topics []struct {
+		List []struct{ Leader int } `json:"partition_list"`
+	}
+	if err := json.Unmarshal([]byte(run("", "topic", "describe", "t", "-o", "json").stdout), &topics); err != nil {
+		t.Fatal(err)
+	}
+	var q struct{ Leader int }
+	if err := json.Unmarshal([]byte(run("", "cluster", "quorum", "-o", "json").stdout), &q); err != nil {
+		t.Fatal(err)
+	}
+	frozen := 1 // neither the leader of the partition nor that of the metadata
+	for frozen == topics[0].List[0].Leader || frozen == q.Leader {
+		frozen++
+	}
+	still := c.Node(place(c, frozen)).PID()
+	if err := syscall.Kill(still, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Kill(still, syscall.SIGCONT) })
+	lead := place(c, topics[0].List[0].Leader)
+	s.broker, s.http = c.Kafka[lead], c.Node(lead).HTTP // the frozen one would take its time
+	if r := run("x\n", "produce", "t"); r.code != 0 {
+		t.Fatal(r.stderr)
+	}
+	want := regexp.MustCompile(fmt.Sprintf(`broker %d left the ISR of t-0: no fetch for [12](\.\d+)?s`, frozen))
+	for begin := time.Now(); ; {
+		r := run("", "cluster", "events", "--kind", "isr-left")
+		if want.MatchString(r.stdout) {
+			return
+		}
+		if time.Since(begin) > 30*time.Second {
+			t.Fatalf("no %v in\n%s%s", want, r.stdout, r.stderr)
+		}
+	}
 }
