@@ -1,6 +1,7 @@
 package interop
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"net"
@@ -10,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/klamm/klamm/test/kafkaref"
 	"github.com/klamm/klamm/test/toolchain"
@@ -177,9 +179,10 @@ func (s *sick) unclean(t *testing.T, full, behind string) {
 	s.run(t, call{tool: "console-consumer", args: strings.Fields("--topic tools.unclean --from-beginning --max-messages 100 --timeout-ms 10000"), want: []string{`Processed a total of 100 messages`}, not: []string{`lost`}})
 }
 
-// copies compares what dump-log reads of each broker's files of a topic's partition 0.
+// copies compares the replicas of a topic's partition 0: by Kafka's tool for that, and what dump-log reads of each broker's files.
 func (s *sick) copies(t *testing.T, topic string) {
 	t.Helper()
+	s.verified(t, topic)
 	var first string
 	for i, dir := range s.Data {
 		files := filesOf(t, filepath.Join(dir, topic+"-0"), "*.log")
@@ -194,6 +197,37 @@ func (s *sick) copies(t *testing.T, topic string) {
 		first = text
 	}
 	recordTool("dump-log", "the same of every copy of a partition")
+}
+
+// verified lets Kafka's own tool compare the replicas, in a JVM of its own: it never ends by itself, and its threads cannot be stopped.
+func (s *sick) verified(t *testing.T, topic string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	cmd, err := kafkaref.Command(ctx, "replica-verification", "--broker-list", s.addr, "--topics-include", regexp.QuoteMeta(topic), "--time", "-2", "--report-interval-ms", "300", "--max-wait-ms", "100")
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	said, in := "", bufio.NewScanner(out)
+	for in.Scan() {
+		said += in.Text() + "\n"
+		if strings.Contains(in.Text(), "max lag is 0 for partition "+topic+"-0 at offset 100 among 1 partitions") {
+			recordTool("replica-verification", "the copies of a partition are the same")
+			break
+		}
+	}
+	cancel()
+	_ = cmd.Wait() // killed
+	if !strings.Contains(said, "at offset 100") {
+		t.Errorf("replica-verification of %s:\n%s", topic, said)
+	}
 }
 
 // unregister takes a broker that is gone for good off the list.
