@@ -266,7 +266,11 @@ func (n *nemesis) failSync() {
 	m.suspect.Store(true)
 	p.faults.Inject(vfs.Fault{Ops: vfs.OpAnySync, Times: 1 + int(n.s.draw()%3), Err: syscall.EIO})
 	n.rest(n.between(time.Second, 5*time.Second))
-	m.end(kill) // an operator replaces the process, if it did not end by itself
+	how := kill // an operator replaces the process, if it did not end by itself
+	if n.s.draw()%2 == 0 {
+		how = powerCut // and takes the machine along: what the disk lost is gone from memory, too
+	}
+	m.end(how)
 	m.start()
 }
 

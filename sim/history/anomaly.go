@@ -30,6 +30,7 @@ const (
 	OutOfRange          Kind = "offset-out-of-range"   // L4: a consumer that reads on from what it was given was told that this is out of range
 	ReadTruncated       Kind = "read-truncated"        // L2: a consumer was told that what it had read is gone (KIP-320)
 	RealtimeStale       Kind = "realtime-stale"        // long after the heal a reader does not get what was acknowledged long ago
+	SequenceRefused     Kind = "sequence-refused"      // P2: a producer that left no gap was told that it had
 	ProducerReused      Kind = "producer-id-reused"    // P3: two processes were given the same producer id
 	OffsetRealtime      Kind = "offset-realtime"       // L5: a send got an offset that was known before it began
 	HWRegression        Kind = "hw-regression"         // L3

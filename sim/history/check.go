@@ -63,6 +63,7 @@ func Check(h History, o Options) []Anomaly {
 	c.checkValues()
 	c.checkFinal()
 	c.checkEpochs()
+	c.checkSequences()
 	f := newFollower(c)
 	for i := range h {
 		f.follow(&h[i])

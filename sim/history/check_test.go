@@ -79,7 +79,10 @@ func (t *tape) describe(c Change) {
 	t.admin(Change{Verb: Describe, Topic: "x"}).Describe(c).OK()
 }
 
-var errTest = errors.New("test")
+var (
+	errTest = errors.New("test")
+	errGap  = errors.New("OUT_OF_ORDER_SEQUENCE_NUMBER: refused")
+)
 
 // three writes values 1, 2, 3 to offsets 0, 1, 2.
 func (t *tape) three() {
@@ -269,6 +272,9 @@ func anomalies() []struct {
 		{RealtimeStale, Options{},
 			func(t *tape) { t.send(0, 0, 1); t.wait(11 * time.Second); t.probe(1, HighWatermark, 1, 0) },
 			func(t *tape) { t.send(0, 0, 1); t.wait(11 * time.Second); t.probe(1, HighWatermark, 1, 1) }},
+		{SequenceRefused, Options{},
+			func(t *tape) { t.send(0, 0, 1); t.sending(0, 2).Info(errGap) },
+			func(t *tape) { t.sending(0, 1).Fail(errTest); t.sending(0, 2).Info(errGap) }},
 		{ProducerReused, Options{},
 			func(t *tape) { t.writesAs(1, 7, 0); t.writesAs(2, 7, 1) },
 			func(t *tape) { t.writesAs(1, 7, 0); t.writesAs(1, 7, 1); t.writesAs(2, 8, 0) }},
