@@ -35,7 +35,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // stage is a cluster without a controller: the test says who leads, and ISR changes are granted at once.
 type stage struct {
-	t       *testing.T
+	t       testing.TB
 	brokers map[model.BrokerID]*broker
 	seg     int // segment.bytes
 
@@ -74,7 +74,7 @@ func idOf(p int32) model.TopicIDPartition {
 	return model.TopicIDPartition{ID: topicID(), Partition: p}
 }
 
-func newStage(t *testing.T, brokers int, maxWait time.Duration) *stage {
+func newStage(t testing.TB, brokers int, maxWait time.Duration) *stage {
 	s := &stage{t: t, brokers: map[model.BrokerID]*broker{}, seg: 1 << 20}
 	s.mu.state, s.mu.cut = map[int32]metadata.Partition{}, map[[2]model.BrokerID]bool{}
 	img, _, err := metadata.Empty("stage").Apply(1, []metadata.Record{&metadata.TopicRecord{Name: "t", TopicID: topicID()}})
@@ -366,7 +366,7 @@ type waiter func(error)
 func (w waiter) Wake(_ int, err error) { w(err) }
 
 // eventually waits for something that other goroutines bring about.
-func eventually(t *testing.T, what string, ok func() bool) {
+func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {

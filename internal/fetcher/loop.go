@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -27,6 +28,8 @@ type loop struct {
 	mu      struct {
 		sync.Mutex
 		parts map[model.TopicIDPartition]*followed
+		// order has parts as requests name them, nil when it has to be made again.
+		order []*followed
 		// cancel ends the fetch under way, round counts them, and urging is the timer that will end it: see urge.
 		cancel context.CancelFunc
 		round  int
@@ -65,6 +68,7 @@ func (l *loop) add(id model.TopicIDPartition, p *replication.Partition) {
 	old := l.mu.parts[id]
 	if fresh := old == nil || old.p != p || old.epoch != epoch; fresh {
 		l.mu.parts[id] = &followed{l: l, id: id, p: p, epoch: epoch}
+		l.mu.order = nil
 		l.urgeLocked()
 	} else {
 		old.until, old.fails = time.Time{}, 0
@@ -76,6 +80,7 @@ func (l *loop) add(id model.TopicIDPartition, p *replication.Partition) {
 func (l *loop) remove(id model.TopicIDPartition) {
 	l.mu.Lock()
 	delete(l.mu.parts, id)
+	l.mu.order = nil
 	l.mu.Unlock()
 }
 
@@ -157,7 +162,7 @@ func (l *loop) collect() (again time.Duration) {
 	now, held := l.f.o.Clock.Now(), l.f.o.Taking.Wait()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for id, fp := range l.mu.parts {
+	for _, fp := range l.orderLocked() {
 		left := fp.until.Sub(now)
 		if held > 0 && fp.p.CountsTaken() {
 			left = max(left, held)
@@ -171,11 +176,17 @@ func (l *loop) collect() (again time.Duration) {
 		case err != nil || pos.Leader != l.leader:
 			// Failed; or it has another leader by now, and comes to another loop.
 		default:
-			l.want = append(l.want, wanted{id, pos})
+			l.want = append(l.want, wanted{fp.id, pos})
 		}
 	}
-	slices.SortFunc(l.want, func(a, b wanted) int { return compareIDs(a.id, b.id) })
 	return again
+}
+
+func (l *loop) orderLocked() []*followed {
+	if l.mu.order == nil {
+		l.mu.order = slices.SortedFunc(maps.Values(l.mu.parts), func(a, b *followed) int { return compareIDs(a.id, b.id) })
+	}
+	return l.mu.order
 }
 
 // untilRegistered is how soon something that is about to happen is looked for again.

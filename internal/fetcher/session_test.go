@@ -1,6 +1,7 @@
 package fetcher
 
 import (
+	"maps"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -91,4 +92,26 @@ func BenchmarkIdleRequest(b *testing.B) {
 	for b.Loop() {
 		s.request(&o, want, time.Second)
 	}
+}
+
+// What a loop does at each fetch for partitions that nothing happens to.
+func BenchmarkIdleCollect(b *testing.B) {
+	s := newStage(b, 2, time.Minute)
+	const partitions = 1000
+	for p := range int32(partitions) {
+		s.elect(p, 1, []model.BrokerID{1, 2})
+	}
+	f := s.brokers[2].fetcher
+	f.mu.Lock()
+	l := f.mu.loops[1]
+	f.mu.Unlock()
+	own := newLoop(l.f, l.leader)
+	l.mu.Lock()
+	own.mu.parts = maps.Clone(l.mu.parts)
+	l.mu.Unlock()
+	b.ReportAllocs()
+	for b.Loop() {
+		own.collect()
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/partitions, "ns/partition")
 }
