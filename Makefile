@@ -56,7 +56,7 @@ fuzz:
 			echo "== $$pkg $$target"; $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$pkg; \
 		done; done
 
-## bench: Klamm beside Apache Kafka in one run; prints a table of ratios, keeps raw runs in bench/results. BENCHFLAGS=-quick: under 5 minutes
+## bench: Klamm beside Apache Kafka in one run; prints a table of ratios, keeps raw runs in bench/results. BENCHFLAGS=-quick: a first look in about 10 minutes; BENCHFLAGS='-quick -rows x3' the cluster alone
 bench: build
 	$(GO) run ./bench $(BENCHFLAGS)
 

@@ -15,7 +15,7 @@ func main() {
 	load := flag.String("load", "", "internal: run this load from standard input's JSON and print its result")
 	quick := flag.Bool("quick", false, "2 pairs and a short warm-up: for a first look")
 	pairs := flag.Int("pairs", 10, "counted interleaved pairs of each row; one more is run first and discarded")
-	only := flag.String("rows", "", "run only rows whose id is, or whose name contains, one of these; commas between. x3 are those for clusters")
+	only := flag.String("rows", "", "run only rows whose id is, or whose name contains, one of these, with | between. x3 are those for clusters")
 	bin := flag.String("klamm", "bin/klamm", "the binary to measure")
 	out := flag.String("out", "bench/results", "folder for raw runs")
 	noKafka := flag.Bool("no-kafka", false, "measure Klamm alone")
@@ -89,7 +89,7 @@ func (s *session) wants(id, name string) bool {
 	if s.only == "" {
 		return true
 	}
-	for o := range strings.SplitSeq(s.only, ",") {
+	for o := range strings.SplitSeq(s.only, "|") {
 		if id == o || strings.Contains(name, o) {
 			return true
 		}
