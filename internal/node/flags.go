@@ -48,6 +48,33 @@ type settings struct {
 	nodeAsked bool
 	socket    net.Listener // a node port that is open already, or nil
 	join      []string     // sorted
+	cluster   string       // the id that the cluster shall have, "" when that is left to it
+}
+
+// clusterVariable is how Kafka's images are told the id of the cluster.
+const clusterVariable = "CLUSTER_ID"
+
+// otherCluster refuses a cluster that is not the one this node was told to be part of.
+func (s *settings) otherCluster(id, whose string) error {
+	if s.cluster == "" || s.cluster == id {
+		return nil
+	}
+	return fmt.Errorf("%s to cluster %s, but %s is %s: correct it, or leave it out", whose, id, clusterVariable, s.cluster)
+}
+
+// clusterID takes the id from the environment. What is none belongs to something else than Kafka's images, which write 22 characters of base64.
+func (s *settings) clusterID(environ []string) {
+	for _, e := range environ {
+		name, value, _ := strings.Cut(e, "=")
+		if name != clusterVariable || value == "" {
+			continue
+		}
+		if id, err := model.ParseUUID(value); err != nil || id.IsZero() {
+			s.warnings = append(s.warnings, fmt.Sprintf("%s=%s is no cluster id (22 characters of base64) and is ignored", clusterVariable, value))
+			continue
+		}
+		s.cluster = value
+	}
 }
 
 func (f Flags) settings() (*settings, error) {
@@ -76,6 +103,7 @@ func (f Flags) settings() (*settings, error) {
 	if s.static, s.warnings, err = config.Load(s.load); err != nil {
 		return nil, err
 	}
+	s.clusterID(f.Environ)
 	s.dirs, s.kafka = dataDirs(s.static), s.static.Listeners()
 	if s.static.IsSet("klamm.http.listen") {
 		s.http = s.static.String("klamm.http.listen")

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -38,21 +39,24 @@ type place struct {
 func (n *Node) identify(ctx context.Context, s *settings) (*place, error) {
 	configured := configuredID(s.static)
 	id, err := readIdentity(n.disk, s.dirs, configured)
+	if err == nil && id.cluster != "" {
+		err = s.otherCluster(id.cluster, "the data directory "+s.dirs[0]+" belongs")
+	}
 	if err != nil || id.cluster != "" && !n.drafted(s.dirs[0]) {
 		return &place{identity: id, settled: true}, err
 	}
 	if len(s.join) == 0 {
 		u, err := drawID(n.random)
-		return &place{identity: identity{u.String(), max(configured, firstNode)}}, err
+		return &place{identity: identity{cmp.Or(s.cluster, u.String()), max(configured, firstNode)}}, err
 	}
-	w := &newcomer{n: n, configured: configured, list: s.join, founder: n.links.listed}
+	w := &newcomer{n: n, configured: configured, list: s.join, founder: n.links.listed, wanted: s}
 	if w.directory, err = n.draftDirectory(s.dirs[0]); err != nil {
 		return nil, err
 	}
 	n.links.mu.Lock()
 	n.links.mu.standing.directory = w.directory
 	if w.founder {
-		n.links.mu.standing.founders = s.join // both at once: the others count on the pair
+		n.links.mu.standing.founders = w.claim() // both at once: the others count on the pair
 	}
 	n.links.mu.Unlock()
 	found, err := w.find(ctx)
@@ -111,6 +115,7 @@ type newcomer struct {
 	configured model.BrokerID
 	list       []string // of --join, sorted
 	founder    bool     // this node's own address is in the list
+	wanted     *settings
 	told       string   // what was logged last
 }
 
@@ -191,8 +196,8 @@ func (w *newcomer) round(ctx context.Context) (*place, error) {
 			w.tell("node at " + others[i] + " refuses this one: " + textOf(h.ErrorMessage))
 		case h.ClusterID != nil:
 			return w.enter(ctx, others[i], h)
-		case !slices.Equal(h.Founders, w.list):
-			w.tell(fmt.Sprintf("node at %s has another list of founders: %s, here %s", others[i], strings.Join(h.Founders, ","), strings.Join(w.list, ",")))
+		case !slices.Equal(h.Founders, w.claim()):
+			w.tell(fmt.Sprintf("node at %s has another list of founders: %s, here %s", others[i], strings.Join(h.Founders, ","), strings.Join(w.claim(), ",")))
 		default:
 			founders[others[i]] = h.DirectoryID
 		}
@@ -204,6 +209,14 @@ func (w *newcomer) round(ctx context.Context) (*place, error) {
 		w.tell("waiting for " + strings.Join(silent, ", "))
 	}
 	return nil, nil
+}
+
+// claim is what all founders have to agree on: their list, and the id of the cluster where it was given.
+func (w *newcomer) claim() []string {
+	if w.wanted.cluster == "" {
+		return w.list
+	}
+	return append(slices.Clone(w.list), clusterVariable+"="+w.wanted.cluster)
 }
 
 // tell says what is waited for: on /readyz always, in the log once.
@@ -236,7 +249,7 @@ func (w *newcomer) found(founders map[string]model.UUID) (*place, error) {
 	copy(u[:], sum.Sum(nil))
 	u[0] &= 0x7f // no cluster id begins with a dash, which command lines would take for an option
 	u[6], u[8] = u[6]&0x0f|0x40, u[8]&0x3f|0x80
-	p.cluster = u.String()
+	p.cluster = cmp.Or(w.wanted.cluster, u.String())
 	if w.configured >= 0 && w.configured != p.node {
 		return nil, fmt.Errorf("node.id is %d, but founders are numbered in the order of their addresses, and %s is %d: leave node.id out, or set it to %d",
 			w.configured, w.n.links.self, p.node, p.node)
@@ -246,6 +259,9 @@ func (w *newcomer) found(founders map[string]model.UUID) (*place, error) {
 
 // enter becomes part of a cluster that there is already.
 func (w *newcomer) enter(ctx context.Context, addr string, h *wire.HelloResponse) (*place, error) {
+	if err := w.wanted.otherCluster(*h.ClusterID, "the node at "+addr+" belongs"); err != nil {
+		return nil, err
+	}
 	var members []quorum.Member
 	for i := range h.Members {
 		// Raft's first question reaches this node before any metadata does, and its answer has to find the way.
