@@ -18,12 +18,13 @@ func rooms() map[string][]string {
 		"internal/config": {"internal/model"},
 
 		// Floor 2: engines.
-		"internal/commitlog":         {"internal/model", "internal/bug", "internal/batch", "internal/vfs", "internal/clock", "internal/invariant"},
-		"internal/metadata":          {"internal/model", "internal/bug", "internal/wire", "internal/invariant"},
-		"internal/controller":        {"internal/model", "internal/bug", "internal/event", "internal/metadata", "internal/config", "internal/clock", "internal/invariant"},
-		"internal/replication":       {"internal/model", "internal/bug", "internal/batch", "internal/commitlog", "internal/metadata", "internal/clock", "internal/invariant"},
-		"internal/coordinator":       {"internal/model", "internal/bug", "internal/wire", "internal/batch", "internal/metadata", "internal/clock", "internal/invariant"},
-		"internal/coordinator/group": {"internal/coordinator", "internal/model", "internal/bug", "internal/wire", "internal/batch", "internal/metadata", "internal/clock", "internal/invariant"},
+		"internal/commitlog/remember": {"internal/model"},
+		"internal/commitlog":          {"internal/commitlog/remember", "internal/model", "internal/bug", "internal/batch", "internal/vfs", "internal/clock", "internal/invariant"},
+		"internal/metadata":           {"internal/model", "internal/bug", "internal/wire", "internal/invariant"},
+		"internal/controller":         {"internal/model", "internal/bug", "internal/event", "internal/metadata", "internal/config", "internal/clock", "internal/invariant"},
+		"internal/replication":        {"internal/model", "internal/bug", "internal/batch", "internal/commitlog", "internal/metadata", "internal/clock", "internal/invariant"},
+		"internal/coordinator":        {"internal/model", "internal/bug", "internal/wire", "internal/batch", "internal/metadata", "internal/clock", "internal/invariant"},
+		"internal/coordinator/group":  {"internal/coordinator", "internal/model", "internal/bug", "internal/wire", "internal/batch", "internal/metadata", "internal/clock", "internal/invariant"},
 
 		// Floor 3: edges.
 		"internal/client":  {"internal/model", "internal/wire", "internal/clock"},

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"sync"
 
+	"github.com/klamm/klamm/internal/commitlog/remember"
 	"github.com/klamm/klamm/internal/model"
 	"github.com/klamm/klamm/internal/vfs"
 )
@@ -157,7 +158,7 @@ func (l *Log) writeEpochsLocked() error {
 		return nil
 	}
 	name := l.path + "/" + epochFile
-	if err := l.writeFile(name+tmpSuffix, encodeEpochs(l.mu.epochs.entries)); err != nil {
+	if err := l.writeFile(name+tmpSuffix, remember.EncodeEpochs(l.mu.epochs.entries)); err != nil {
 		return err
 	}
 	if err := l.env.FS.Rename(name+tmpSuffix, name); err != nil {
@@ -249,7 +250,7 @@ func (c *checkpoints) store(name string) error {
 	if err := c.dir.err(); err != nil {
 		return err
 	}
-	b := encodeOffsets(c.dir.entries(name))
+	b := remember.EncodeOffsets(c.dir.entries(name))
 	if bytes.Equal(b, c.mu.written[name]) {
 		return nil
 	}
@@ -275,7 +276,7 @@ func (c *checkpoints) content(name string) []byte {
 }
 
 // entries collects a checkpoint file's content from the open logs, and for those not opened yet from the last run.
-func (d *Dir) entries(name string) []offsetEntry {
+func (d *Dir) entries(name string) []remember.Offset {
 	logs := d.logs()
 	d.mu.Lock()
 	left := map[model.TopicPartition]model.Offset{}
@@ -290,15 +291,15 @@ func (d *Dir) entries(name string) []offsetEntry {
 		maps.Copy(left, d.left.cleaned)
 	}
 	d.mu.Unlock()
-	entries := make([]offsetEntry, 0, len(logs)+len(left))
+	entries := make([]remember.Offset, 0, len(logs)+len(left))
 	for _, l := range logs {
 		delete(left, l.tp)
 		if at := l.checkpointed(name); at > 0 || name == recoveryPointFile {
-			entries = append(entries, offsetEntry{tp: l.tp, offset: at})
+			entries = append(entries, remember.Offset{TP: l.tp, At: at})
 		}
 	}
 	for tp, at := range left {
-		entries = append(entries, offsetEntry{tp: tp, offset: at})
+		entries = append(entries, remember.Offset{TP: tp, At: at})
 	}
 	return entries
 }

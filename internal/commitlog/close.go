@@ -5,6 +5,7 @@ import (
 	"maps"
 	"path"
 
+	"github.com/klamm/klamm/internal/commitlog/remember"
 	"github.com/klamm/klamm/internal/model"
 	"github.com/klamm/klamm/internal/vfs"
 )
@@ -53,9 +54,9 @@ func (d *Dir) closeClean(logs []*Log, epoch model.BrokerEpoch) error {
 		states = make(map[string][]byte, len(logs))
 	}
 	for _, l := range logs {
-		states[path.Base(l.path)] = l.state().append(nil)
+		states[path.Base(l.path)] = l.state().Append(nil)
 	}
-	encoded := encodeCleanState(states, castagnoli(d.keeper.checkpoints.content(recoveryPointFile)))
+	encoded := remember.EncodeClean(states, remember.Sum(d.keeper.checkpoints.content(recoveryPointFile)))
 	if err := vfs.WriteFile(d.env.FS, d.o.Path+"/"+cleanStateFile, encoded, filePerm); err != nil {
 		return d.failed(err)
 	}
@@ -66,22 +67,22 @@ func (d *Dir) closeClean(logs []*Log, epoch model.BrokerEpoch) error {
 }
 
 // state is what the next start has to know of the log.
-func (l *Log) state() *logState {
+func (l *Log) state() *remember.Log {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	v := l.segments.Load()
-	s := &logState{
-		topicID: l.topicID, start: l.Start(), end: l.End(), unstable: model.Offset(l.unstable.Load()), dense: l.dense.Load(),
-		producersAt: model.NoOffset, snapshotAt: l.mu.snapshotAt, epochs: l.mu.epochs.entries, maxRel: v.active().w.indexer.maxTime.rel,
+	s := &remember.Log{
+		TopicID: l.topicID, Start: l.Start(), End: l.End(), Unstable: model.Offset(l.unstable.Load()), Dense: l.dense.Load(),
+		ProducersAt: model.NoOffset, SnapshotAt: l.mu.snapshotAt, Epochs: l.mu.epochs.entries, MaxRel: v.active().w.indexer.maxTime.rel,
 	}
 	switch p := &l.mu.producers; {
 	case p.unread:
-		s.producersAt = p.readAt
+		s.ProducersAt = p.readAt
 	case len(p.byID) > 0:
-		s.producersAt = l.newestWrittenLocked(v)
+		s.ProducersAt = l.newestWrittenLocked(v)
 	}
 	for _, g := range v.segments {
-		s.segments = append(s.segments, segmentState{base: g.base, size: g.size.Load(), maxTimestamp: g.maxTime.Load()})
+		s.Segments = append(s.Segments, remember.Segment{Base: g.base, Size: g.size.Load(), MaxTimestamp: g.maxTime.Load()})
 	}
 	return s
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/klamm/klamm/internal/commitlog/remember"
 	"github.com/klamm/klamm/internal/model"
 	"github.com/klamm/klamm/internal/vfs"
 )
@@ -117,14 +118,14 @@ func (d *Dir) readAll() error {
 // readCheckpoint reads one checkpoint file. One that is damaged counts as missing, which costs time only.
 func (d *Dir) readCheckpoint(name string, m *map[model.TopicPartition]model.Offset) (content []byte, err error) {
 	*m = map[model.TopicPartition]model.Offset{}
-	b, err := vfs.ReadFile(d.env.FS, d.o.Path+"/"+name, checkpointLimit)
+	b, err := vfs.ReadFile(d.env.FS, d.o.Path+"/"+name, remember.CheckpointLimit)
 	if notExist(err) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	entries, err := decodeOffsets(b)
+	entries, err := remember.DecodeOffsets(b)
 	if err != nil {
 		d.report(Event{Kind: EventCheckpointBad, Name: name, Err: err})
 		return nil, nil
@@ -137,7 +138,7 @@ func (d *Dir) readCheckpoint(name string, m *map[model.TopicPartition]model.Offs
 // with: should Kafka have used the directory in between, it has changed them.
 func (d *Dir) readCleanMarks(points []byte) error {
 	d.cleanEpoch = -1
-	state, err1 := vfs.ReadFile(d.env.FS, d.o.Path+"/"+cleanStateFile, cleanStateLimit)
+	state, err1 := vfs.ReadFile(d.env.FS, d.o.Path+"/"+cleanStateFile, remember.CleanLimit)
 	mark, err2 := vfs.ReadFile(d.env.FS, d.o.Path+"/"+cleanMarkerFile, 1<<16)
 	for _, err := range []error{err1, err2} {
 		if err != nil && !notExist(err) {
@@ -151,7 +152,7 @@ func (d *Dir) readCleanMarks(points []byte) error {
 		d.cleanEpoch = decodeCleanMarker(mark)
 	}
 	if err1 == nil && err2 == nil {
-		logs, err := decodeCleanState(state, castagnoli(points))
+		logs, err := remember.DecodeClean(state, remember.Sum(points))
 		if err != nil {
 			d.report(Event{Kind: EventCheckpointBad, Name: cleanStateFile, Err: err})
 		}

@@ -3,14 +3,12 @@ package commitlog
 import (
 	"slices"
 
+	"github.com/klamm/klamm/internal/commitlog/remember"
 	"github.com/klamm/klamm/internal/model"
 )
 
 // EpochStart says at which offset a leader epoch began in a log (KIP-101).
-type EpochStart struct {
-	Epoch model.LeaderEpoch
-	Start model.Offset
-}
+type EpochStart = remember.EpochStart
 
 // epochs is the history of a log's leader epochs, oldest first.
 //

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/klamm/klamm/internal/commitlog/remember"
 	"github.com/klamm/klamm/internal/model"
 	"github.com/klamm/klamm/internal/vfs"
 )
@@ -25,12 +26,12 @@ type Identity struct {
 
 func (id Identity) encode() []byte {
 	b := fmt.Appendf(nil, "#\ncluster.id=%s\nversion=1\ndirectory.id=%s\nnode.id=%d\n", id.ClusterID, id.DirectoryID, id.NodeID)
-	return fmt.Appendf(b, "%s%08x\n", checksumComment, castagnoli(b))
+	return fmt.Appendf(b, "%s%08x\n", checksumComment, remember.Sum(b))
 }
 
 func decodeIdentity(b []byte) (Identity, error) {
 	if i := bytes.LastIndex(b, []byte(checksumComment)); i >= 0 {
-		if string(b[i:]) != fmt.Sprintf("%s%08x\n", checksumComment, castagnoli(b[:i])) {
+		if string(b[i:]) != fmt.Sprintf("%s%08x\n", checksumComment, remember.Sum(b[:i])) {
 			return Identity{}, fmt.Errorf("%w: %s fails its checksum", ErrWrongDirectory, metaFile)
 		}
 	}
@@ -116,7 +117,7 @@ func newUUID(random io.Reader) (model.UUID, error) {
 // encodePartitionMeta renders partition.metadata. Kafka reads two lines; the third is our checksum.
 func encodePartitionMeta(id model.TopicID) []byte {
 	b := fmt.Appendf(nil, "version: 0\ntopic_id: %s\n", id)
-	return fmt.Appendf(b, "crc32c: %08x\n", castagnoli(b))
+	return fmt.Appendf(b, "crc32c: %08x\n", remember.Sum(b))
 }
 
 var errBadPartitionMeta = errors.New("partition.metadata is damaged")
@@ -143,7 +144,7 @@ func decodePartitionMeta(b []byte) (partitionMeta, error) {
 	text, rest, _ := strings.Cut(rest, "\n")
 	if rest != "" {
 		sum, ok := strings.CutPrefix(rest, "crc32c: ")
-		if !ok || sum != fmt.Sprintf("%08x\n", castagnoli(b[:len(b)-len(rest)])) {
+		if !ok || sum != fmt.Sprintf("%08x\n", remember.Sum(b[:len(b)-len(rest)])) {
 			return m, errBadPartitionMeta
 		}
 		m.ours = true

@@ -6,6 +6,7 @@ import (
 	"path"
 
 	"github.com/klamm/klamm/internal/batch"
+	"github.com/klamm/klamm/internal/commitlog/remember"
 	"github.com/klamm/klamm/internal/invariant"
 	"github.com/klamm/klamm/internal/model"
 )
@@ -177,7 +178,7 @@ func (d *Dir) promote(l *Log, o LogOptions) (*Log, error) {
 }
 
 // finish closes a log like the end of its directory does, and returns what is needed to go on without reading it.
-func (l *Log) finish() (*logState, error) {
+func (l *Log) finish() (*remember.Log, error) {
 	p := pass{snapshot: model.NoOffset}
 	l.mu.Lock()
 	err := l.usable()

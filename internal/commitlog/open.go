@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/klamm/klamm/internal/commitlog/remember"
 	"github.com/klamm/klamm/internal/model"
 )
 
@@ -63,7 +64,7 @@ func (d *Dir) unopened(o LogOptions, name string) *Log {
 
 func (l *Log) open(op opening) error {
 	if op.clean != nil {
-		state, err := decodeLogState(op.clean)
+		state, err := remember.DecodeLog(op.clean)
 		if err == nil {
 			return l.openClean(state)
 		}
@@ -85,38 +86,38 @@ func (l *Log) open(op opening) error {
 }
 
 // openClean takes over what Close noted. No file is opened.
-func (l *Log) openClean(state *logState) error {
-	if state.topicID != l.topicID {
-		return fmt.Errorf("%w: %v on disk, %v wanted", ErrTopicIDMismatch, state.topicID, l.topicID)
+func (l *Log) openClean(state *remember.Log) error {
+	if state.TopicID != l.topicID {
+		return fmt.Errorf("%w: %v on disk, %v wanted", ErrTopicIDMismatch, state.TopicID, l.topicID)
 	}
-	if !state.dense {
+	if !state.Dense {
 		l.dense.Store(false)
 	}
 	cfg := l.config.Load()
-	v := &view{segments: make([]*segment, len(state.segments))}
-	for i, g := range state.segments {
-		s := newSegment(l.place, g.base, cfg.Segment.IndexIntervalBytes)
-		s.adopt(g.size, state.end)
-		if i+1 < len(state.segments) {
-			s.trustedEnd = state.segments[i+1].base
+	v := &view{segments: make([]*segment, len(state.Segments))}
+	for i, g := range state.Segments {
+		s := newSegment(l.place, g.Base, cfg.Segment.IndexIntervalBytes)
+		s.adopt(g.Size, state.End)
+		if i+1 < len(state.Segments) {
+			s.trustedEnd = state.Segments[i+1].Base
 		}
-		s.maxTime.Store(g.maxTimestamp)
+		s.maxTime.Store(g.MaxTimestamp)
 		v.segments[i] = s
 	}
 	active := v.active()
 	if t := active.maxTime.Load(); t >= 0 {
-		active.w.indexer.maxTime = timeEntry{ts: t, rel: state.maxRel}
+		active.w.indexer.maxTime = timeEntry{ts: t, rel: state.MaxRel}
 	}
 	l.segments.Store(v)
-	l.start.Store(int64(state.start))
-	l.end.Store(int64(state.end))
-	l.durable.Store(int64(state.end))
-	l.unstable.Store(int64(state.unstable))
-	l.mu.recoveryPoint, l.mu.wantStart = state.end, state.start
-	l.mu.epochs.entries = state.epochs
-	l.mu.producers.unread = state.producersAt != model.NoOffset
-	l.mu.producers.readAt, l.mu.snapshotAt = state.producersAt, state.snapshotAt
-	if max(state.producersAt, state.snapshotAt) < active.base {
+	l.start.Store(int64(state.Start))
+	l.end.Store(int64(state.End))
+	l.durable.Store(int64(state.End))
+	l.unstable.Store(int64(state.Unstable))
+	l.mu.recoveryPoint, l.mu.wantStart = state.End, state.Start
+	l.mu.epochs.entries = state.Epochs
+	l.mu.producers.unread = state.ProducersAt != model.NoOffset
+	l.mu.producers.readAt, l.mu.snapshotAt = state.ProducersAt, state.SnapshotAt
+	if max(state.ProducersAt, state.SnapshotAt) < active.base {
 		l.mu.sinceSnapshot = active.size.Load()
 	}
 	return nil

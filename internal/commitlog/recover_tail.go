@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/klamm/klamm/internal/bug"
+	"github.com/klamm/klamm/internal/commitlog/remember"
 	"github.com/klamm/klamm/internal/invariant"
 	"github.com/klamm/klamm/internal/model"
 	"github.com/klamm/klamm/internal/vfs"
@@ -246,10 +247,10 @@ func (r *recovery) scanSegment(s *segment, b span, next model.Offset) (model.Off
 // is false.
 func (r *recovery) readEpochs(below []*segment) (read bool, err error) {
 	name := r.path + "/" + epochFile
-	b, err := vfs.ReadFile(r.env.FS, name, checkpointLimit)
+	b, err := vfs.ReadFile(r.env.FS, name, remember.CheckpointLimit)
 	if err == nil {
 		var entries []EpochStart
-		if entries, err = decodeEpochs(b); err == nil {
+		if entries, err = remember.DecodeEpochs(b); err == nil {
 			r.mu.epochs.entries = entries
 			r.mu.epochs.truncateEnd(r.left.recoveryPoint)
 			return true, nil

@@ -143,7 +143,7 @@ func (s *scanner) checksum(at int64, h *batch.Header) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		sum = crc32.Update(sum, crcTable, b)
+		sum = crc32.Update(sum, crc32.MakeTable(crc32.Castagnoli), b)
 		pos += int64(n)
 	}
 	return sum == h.CRC, nil

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/klamm/klamm/internal/bug"
+	"github.com/klamm/klamm/internal/commitlog/remember"
 	"github.com/klamm/klamm/internal/model"
 	"github.com/klamm/klamm/internal/vfs"
 )
@@ -55,7 +56,7 @@ func (s *producers) encode() []byte {
 		}
 		b = p.appendEntry(b, &none, p.txnStart)
 	}
-	binary.BigEndian.PutUint32(b[2:], castagnoli(b[snapshotHeader:]))
+	binary.BigEndian.PutUint32(b[2:], remember.Sum(b[snapshotHeader:]))
 	return b
 }
 
@@ -73,7 +74,7 @@ func (p *producer) appendEntry(b []byte, e *produced, txnStart model.Offset) []b
 // decodeSnapshot reads a snapshot, ours or Kafka's. All producers count as used now.
 func decodeSnapshot(b []byte, now time.Time) (producers, error) {
 	var s producers
-	if len(b) < snapshotHeader+4 || binary.BigEndian.Uint16(b) != snapshotVersion || binary.BigEndian.Uint32(b[2:]) != castagnoli(b[snapshotHeader:]) {
+	if len(b) < snapshotHeader+4 || binary.BigEndian.Uint16(b) != snapshotVersion || binary.BigEndian.Uint32(b[2:]) != remember.Sum(b[snapshotHeader:]) {
 		return s, errBadSnapshot
 	}
 	n := int(binary.BigEndian.Uint32(b[snapshotHeader:]))

@@ -36,22 +36,27 @@ type Node struct {
 	image      atomic.Pointer[metadata.Image]
 	publishing sync.Mutex // one change of the set of replicas at a time
 	trusted    bool       // see trust; under publishing
-	dirs       *dirs
-	replicas   *replicas
-	unopened   unopened
-	groups     *group.Service
+	places
+	groups *group.Service
 	// groupSettings are those of the last image they were asked for.
 	groupSettings atomic.Pointer[groupSettings]
 	quorum        *quorum.Quorum
 	controller    *controller.Controller
 	following     following
-	relocations   relocations
-	assignments   assignments
 	links         links
 	edges         edges
 
 	started, stopping atomic.Bool
 	failed            chan error
+}
+
+// places are where this node's replicas are, and where they are going.
+type places struct {
+	dirs        *dirs
+	replicas    *replicas
+	unopened    unopened
+	relocations relocations
+	assignments assignments
 }
 
 // who says which node of which cluster this is, and which process.

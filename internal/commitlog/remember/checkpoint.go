@@ -1,4 +1,4 @@
-package commitlog
+package remember
 
 import (
 	"bytes"
@@ -18,34 +18,36 @@ import (
 
 const (
 	checkpointVersion = 0
-	// checksumTopic is not a legal topic name, so no partition of it is ever looked up.
-	checksumTopic = "#crc32c"
+	// ChecksumTopic is not a legal topic name, so no partition of it is ever looked up.
+	ChecksumTopic = "#crc32c"
 	// checksumEpochBase marks the second start of the last epoch: the CRC is added to it. Kafka keeps the smaller start.
 	checksumEpochBase = model.Offset(1) << 62
-	// checkpointLimit bounds what is read into memory: 100,000 partitions with the longest names are 27 MB.
-	checkpointLimit = 64 << 20
+	// CheckpointLimit bounds what is read into memory: 100,000 partitions with the longest names are 27 MB.
+	CheckpointLimit = 64 << 20
 )
 
-var errBadCheckpoint = errors.New("checkpoint file is damaged")
+// ErrBadCheckpoint says that a checkpoint file is not what was written.
+var ErrBadCheckpoint = errors.New("checkpoint file is damaged")
 
 // crcTable is read-only.
 var crcTable = crc32.MakeTable(crc32.Castagnoli)
 
-func castagnoli(b []byte) uint32 { return crc32.Checksum(b, crcTable) }
+// Sum is the checksum of all files here: CRC-32C.
+func Sum(b []byte) uint32 { return crc32.Checksum(b, crcTable) }
 
-// offsetEntry is a line of a per-directory checkpoint.
-type offsetEntry struct {
-	tp     model.TopicPartition
-	offset model.Offset
+// Offset is a line of a per-directory checkpoint.
+type Offset struct {
+	TP model.TopicPartition
+	At model.Offset
 }
 
-// encodeOffsets renders a per-directory checkpoint file; entries are sorted so that equal states give equal files.
-func encodeOffsets(entries []offsetEntry) []byte {
-	slices.SortFunc(entries, func(a, b offsetEntry) int {
-		if c := cmpString(a.tp.Topic, b.tp.Topic); c != 0 {
+// EncodeOffsets renders a per-directory checkpoint file; entries are sorted so that equal states give equal files.
+func EncodeOffsets(entries []Offset) []byte {
+	slices.SortFunc(entries, func(a, b Offset) int {
+		if c := cmpString(a.TP.Topic, b.TP.Topic); c != 0 {
 			return c
 		}
-		return int(a.tp.Partition) - int(b.tp.Partition)
+		return int(a.TP.Partition) - int(b.TP.Partition)
 	})
 	b := make([]byte, 0, 32+48*len(entries))
 	b = strconv.AppendInt(b, checkpointVersion, 10)
@@ -53,9 +55,9 @@ func encodeOffsets(entries []offsetEntry) []byte {
 	b = strconv.AppendInt(b, int64(len(entries)+1), 10)
 	b = append(b, '\n')
 	for _, e := range entries {
-		b = appendOffsetLine(b, e.tp.Topic, int64(e.tp.Partition), int64(e.offset))
+		b = appendOffsetLine(b, e.TP.Topic, int64(e.TP.Partition), int64(e.At))
 	}
-	return appendOffsetLine(b, checksumTopic, 0, int64(castagnoli(b)))
+	return appendOffsetLine(b, ChecksumTopic, 0, int64(Sum(b)))
 }
 
 func appendOffsetLine(b []byte, topic string, partition, offset int64) []byte {
@@ -77,8 +79,8 @@ func cmpString(a, b string) int {
 	return 0
 }
 
-// decodeOffsets reads a per-directory checkpoint file, ours or Kafka's.
-func decodeOffsets(b []byte) (map[model.TopicPartition]model.Offset, error) {
+// DecodeOffsets reads a per-directory checkpoint file, ours or Kafka's.
+func DecodeOffsets(b []byte) (map[model.TopicPartition]model.Offset, error) {
 	r, err := newLineReader(b)
 	if err != nil {
 		return nil, err
@@ -89,16 +91,16 @@ func decodeOffsets(b []byte) (map[model.TopicPartition]model.Offset, error) {
 		line, ok := r.next()
 		f := bytes.Fields(line)
 		if !ok || len(f) != 3 {
-			return nil, fmt.Errorf("%w: line %q", errBadCheckpoint, line)
+			return nil, fmt.Errorf("%w: line %q", ErrBadCheckpoint, line)
 		}
 		partition, err1 := strconv.ParseInt(string(f[1]), 10, 32)
 		offset, err2 := strconv.ParseInt(string(f[2]), 10, 64)
 		if err1 != nil || err2 != nil || partition < 0 {
-			return nil, fmt.Errorf("%w: line %q", errBadCheckpoint, line)
+			return nil, fmt.Errorf("%w: line %q", ErrBadCheckpoint, line)
 		}
-		if string(f[0]) == checksumTopic {
-			if int64(castagnoli(b[:before])) != offset || r.left > 0 {
-				return nil, fmt.Errorf("%w: checksum does not match", errBadCheckpoint)
+		if string(f[0]) == ChecksumTopic {
+			if int64(Sum(b[:before])) != offset || r.left > 0 {
+				return nil, fmt.Errorf("%w: checksum does not match", ErrBadCheckpoint)
 			}
 			break
 		}
@@ -107,8 +109,14 @@ func decodeOffsets(b []byte) (map[model.TopicPartition]model.Offset, error) {
 	return m, r.end()
 }
 
-// encodeEpochs renders leader-epoch-checkpoint.
-func encodeEpochs(entries []EpochStart) []byte {
+// EpochStart says at which offset a leader epoch began in a log (KIP-101).
+type EpochStart struct {
+	Epoch model.LeaderEpoch
+	Start model.Offset
+}
+
+// EncodeEpochs renders leader-epoch-checkpoint.
+func EncodeEpochs(entries []EpochStart) []byte {
 	b := make([]byte, 0, 32+24*len(entries))
 	b = strconv.AppendInt(b, checkpointVersion, 10)
 	b = append(b, '\n')
@@ -122,7 +130,7 @@ func encodeEpochs(entries []EpochStart) []byte {
 		b = appendEpochLine(b, e)
 	}
 	if n > 0 {
-		sum := checksumEpochBase + model.Offset(castagnoli(b))
+		sum := checksumEpochBase + model.Offset(Sum(b))
 		b = appendEpochLine(b, EpochStart{Epoch: entries[len(entries)-1].Epoch, Start: sum})
 	}
 	return b
@@ -135,8 +143,8 @@ func appendEpochLine(b []byte, e EpochStart) []byte {
 	return append(b, '\n')
 }
 
-// decodeEpochs reads leader-epoch-checkpoint, ours or Kafka's. Epochs and starts must both increase.
-func decodeEpochs(b []byte) ([]EpochStart, error) {
+// DecodeEpochs reads leader-epoch-checkpoint, ours or Kafka's. Epochs and starts must both increase.
+func DecodeEpochs(b []byte) ([]EpochStart, error) {
 	r, err := newLineReader(b)
 	if err != nil {
 		return nil, err
@@ -147,22 +155,22 @@ func decodeEpochs(b []byte) ([]EpochStart, error) {
 		line, ok := r.next()
 		f := bytes.Fields(line)
 		if !ok || len(f) != 2 {
-			return nil, fmt.Errorf("%w: line %q", errBadCheckpoint, line)
+			return nil, fmt.Errorf("%w: line %q", ErrBadCheckpoint, line)
 		}
 		epoch, err1 := strconv.ParseInt(string(f[0]), 10, 32)
 		start, err2 := strconv.ParseInt(string(f[1]), 10, 64)
 		if err1 != nil || err2 != nil || epoch < 0 || start < 0 {
-			return nil, fmt.Errorf("%w: line %q", errBadCheckpoint, line)
+			return nil, fmt.Errorf("%w: line %q", ErrBadCheckpoint, line)
 		}
 		e := EpochStart{Epoch: model.LeaderEpoch(epoch), Start: model.Offset(start)}
 		if e.Start >= checksumEpochBase {
-			if e.Start-checksumEpochBase != model.Offset(castagnoli(b[:before])) || r.left > 0 {
-				return nil, fmt.Errorf("%w: checksum does not match", errBadCheckpoint)
+			if e.Start-checksumEpochBase != model.Offset(Sum(b[:before])) || r.left > 0 {
+				return nil, fmt.Errorf("%w: checksum does not match", ErrBadCheckpoint)
 			}
 			break
 		}
 		if n := len(entries); n > 0 && (entries[n-1].Epoch >= e.Epoch || entries[n-1].Start >= e.Start) {
-			return nil, fmt.Errorf("%w: epoch %d at %d follows epoch %d at %d", errBadCheckpoint,
+			return nil, fmt.Errorf("%w: epoch %d at %d follows epoch %d at %d", ErrBadCheckpoint,
 				e.Epoch, e.Start, entries[n-1].Epoch, entries[n-1].Start)
 		}
 		entries = append(entries, e)
@@ -184,7 +192,7 @@ func newLineReader(b []byte) (*lineReader, error) {
 	v, err1 := strconv.Atoi(string(version))
 	n, err2 := strconv.Atoi(string(count))
 	if !ok1 || !ok2 || err1 != nil || err2 != nil || v != checkpointVersion || n < 0 {
-		return nil, fmt.Errorf("%w: header %q %q", errBadCheckpoint, version, count)
+		return nil, fmt.Errorf("%w: header %q %q", ErrBadCheckpoint, version, count)
 	}
 	r.left = n
 	return r, nil
@@ -211,7 +219,7 @@ func (r *lineReader) next() (line []byte, ok bool) {
 
 func (r *lineReader) end() error {
 	if r.left != 0 || r.pos != len(r.b) {
-		return fmt.Errorf("%w: number of entries does not match", errBadCheckpoint)
+		return fmt.Errorf("%w: number of entries does not match", ErrBadCheckpoint)
 	}
 	return nil
 }
