@@ -85,10 +85,13 @@ func (n *Node) lagTime() time.Duration { return n.static.Duration("replica.lag.t
 func (n *Node) assume(img *metadata.Image, o opening, r *replica) {
 	n.throttle(img, r)
 	m := &o.topic.Partitions[o.index]
-	if m.Leader == n.me {
+	if n.leads(img, m) {
 		n.following.fetcher.Forget(o.id())
 		r.part.BecomeLeader(m)
 		return
+	}
+	if m.Leader == n.me {
+		return // of an epoch before this process: the replica has no role yet
 	}
 	r.part.BecomeFollower(m)
 	n.following.fetcher.Follow(r.part, m.Leader)

@@ -197,6 +197,14 @@ func (n *Node) takesPart() bool {
 	return b != nil && b.Incarnation == n.incarnation && !b.Fenced
 }
 
+// leads reports that img makes this process the leader of a partition. A node that starts finds the metadata of its last life first: what led then
+// was the process before, whose last records may be lost here, when power was, and kept by followers. Whoever led on in that epoch would give
+// their offsets away again, and nobody could tell by the epochs (KIP-101, R5). The registration of this process ends the epoch.
+func (n *Node) leads(img *metadata.Image, m *metadata.Partition) bool {
+	b := img.Broker(n.me)
+	return m.Leader == n.me && b != nil && b.Incarnation == n.incarnation
+}
+
 // live sends heartbeats until the node stops, and registers again when the controller does not know this process any more.
 func (n *Node) live() {
 	every := n.static.Duration("broker.heartbeat.interval.ms")

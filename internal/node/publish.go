@@ -23,7 +23,7 @@ func (n *Node) publish(img *metadata.Image, d *metadata.Delta) {
 	n.applyTopics(img, d, values)
 	n.applyConfigs(img, d, values)
 	n.image.Store(img)
-	n.elect(d)
+	n.elect(img, d)
 	if gone := deletedTopics(d); len(gone) > 0 {
 		n.groups.TopicsDeleted(gone)
 	}
@@ -218,7 +218,7 @@ func (n *Node) applyBroker(img *metadata.Image) {
 }
 
 // elect tells the group coordinator which partitions of its topic this node leads now.
-func (n *Node) elect(d *metadata.Delta) {
+func (n *Node) elect(img *metadata.Image, d *metadata.Delta) {
 	for i := range d.Topics {
 		c := &d.Topics[i]
 		if c.Topic().Name != group.Topic {
@@ -233,7 +233,7 @@ func (n *Node) elect(d *metadata.Delta) {
 		for _, p := range c.Partitions {
 			m := &c.New.Partitions[p]
 			r := n.replicas.get(model.TopicIDPartition{ID: c.New.ID, Partition: p})
-			if m.Leader == n.me && r != nil {
+			if n.leads(img, m) && r != nil {
 				n.groups.Elected(p, m.LeaderEpoch, groupLog{r})
 			} else {
 				n.groups.Resigned(p, m.LeaderEpoch)
