@@ -39,7 +39,12 @@ func (c *campaign) startLoad() error {
 	if err != nil {
 		return err
 	}
-	c.t.Cleanup(r.Close)
+	c.t.Cleanup(func() {
+		r.Close()
+		if c.t.Failed() {
+			c.save(r.rec.History())
+		}
+	})
 	c.load = r
 	if err := r.Create(c.ctx); err != nil {
 		return err
@@ -108,9 +113,6 @@ func (c *campaign) judge(healed int64) {
 	h := c.load.rec.History()
 	for _, a := range history.Check(h, history.Options{Healed: healed, Final: true, ZombieReads: true, Limit: 5}) {
 		c.t.Error(a)
-	}
-	if c.t.Failed() {
-		c.save(h)
 	}
 	counts := map[history.Func]int{}
 	for i := range h {
