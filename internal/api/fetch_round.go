@@ -33,6 +33,9 @@ func (c *fetchCall) startSession() {
 	}
 	if c.session = c.api.sessions.open(c.parts, c.version >= 13); c.session != nil {
 		c.session.call.Store(c)
+		if c.replica >= 0 {
+			c.api.sessions.own(c.session, c.replica)
+		}
 		c.parts = c.session.snapshot(c.parts[:0])
 	}
 }

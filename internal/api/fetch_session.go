@@ -49,11 +49,15 @@ type sessionKey struct {
 	partition int32
 }
 
+// noReplica stands for a consumer.
+const noReplica model.BrokerID = -1
+
 // session is one consumer's remembered fetch. Only the request that has its turn touches it and its partitions: a client has one fetch in
 // flight per session, and one more is refused until the first is answered.
 type session struct {
 	id      int32
 	byID    bool                      // its partitions are named by topic ids
+	replica model.BrokerID            // whose it is, negative for consumers; guarded by the cache's lock
 	counted int                       // partitions, as counted in the cache; guarded by its lock
 	call    atomic.Pointer[fetchCall] // has its turn
 	mu      struct {
@@ -101,7 +105,7 @@ func (c *sessionCache) open(parts []*sessionPartition, byID bool) *session {
 	if c.mu.partitions+len(parts) > c.limit || len(c.mu.byID) >= c.slots && !c.evictLocked(now) {
 		return nil
 	}
-	s := &session{byID: byID}
+	s := &session{byID: byID, replica: noReplica}
 	for s.id == 0 || c.mu.byID[s.id] != nil {
 		s.id = rand.Int32()
 	}
@@ -117,6 +121,20 @@ func (c *sessionCache) open(parts []*sessionPartition, byID bool) *session {
 	s.counted = len(s.mu.parts)
 	c.mu.partitions += s.counted
 	return s
+}
+
+// own notes that a session is a follower's. A follower has one session with a leader: what it had before it has given up, perhaps without knowing
+// its id, because it did not wait for the answer that would have told it. Kafka keeps such a session until its slot is needed; with thousands of
+// partitions in each that is much memory.
+func (c *sessionCache) own(s *session, replica model.BrokerID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, old := range c.mu.byID {
+		if old != s && old.replica == replica {
+			c.closeLocked(old)
+		}
+	}
+	s.replica = replica
 }
 
 // evictLocked frees the slot of the session unused for longest, if it is idle.
@@ -146,10 +164,12 @@ func (c *sessionCache) evictLocked(now time.Time) bool {
 func (c *sessionCache) close(id int32) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s := c.mu.byID[id]
-	if s == nil {
-		return
+	if s := c.mu.byID[id]; s != nil {
+		c.closeLocked(s)
 	}
+}
+
+func (c *sessionCache) closeLocked(s *session) {
 	c.removeLocked(s)
 	if call := s.call.Load(); call != nil {
 		call.Hurry()

@@ -103,6 +103,28 @@ func TestSessionsRememberSoManyPartitionsTogether(t *testing.T) {
 	}
 }
 
+// A follower that does not wait for the answer that opens its session never hears of the session, and opens another.
+func TestFollowerHasOneSession(t *testing.T) {
+	c := newSessionCache(clock.NewManual(time.Unix(0, 0)), 10)
+	consumer := c.open(sessionParts("t", 3), true)
+	other := c.open(sessionParts("t", 3), true)
+	c.own(other, 3)
+	var last *session
+	for range 5 {
+		last = c.open(sessionParts("t", 3), true)
+		c.own(last, 2)
+	}
+	if n := c.size(); n != 3 || c.mu.partitions != 9 {
+		t.Fatalf("%d sessions of %d partitions, want one of each follower and the consumer's", n, c.mu.partitions)
+	}
+	for _, s := range []*session{consumer, other, last} {
+		s.yield()
+		if _, code := c.take(s.id, 1); code != model.None {
+			t.Fatal(code)
+		}
+	}
+}
+
 func TestSessionUpdates(t *testing.T) {
 	c := newSessionCache(clock.NewManual(time.Unix(0, 0)), 10)
 	s := c.open(append(sessionParts("t", 3), sessionParts("t", 1)...), false)
