@@ -94,14 +94,14 @@ func runSpark(t *testing.T, node target, prefix, interpreter, jars string) Trans
 		default:
 			continue
 		}
-		if node.klamm != nil {
+		if node.machines != nil {
 			if lost > 0 {
-				if err := node.klamm.StartAll(); err != nil {
+				if err := node.machines.Start(lost - 1); err != nil {
 					t.Fatal(err)
 				}
 				inSync(t, node, live)
 			}
-			node.klamm.Kill(lost)
+			node.machines.Kill(lost)
 		}
 		writeLive(t, node.addr, live, 200)
 		if _, err := io.WriteString(p.in, "go on\n"); err != nil {

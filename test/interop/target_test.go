@@ -22,8 +22,9 @@ type target struct {
 	brokers int
 	// kafka is true for Apache Kafka itself, which every test must pass on too.
 	kafka bool
-	// klamm are the processes, when it is Klamm.
-	klamm *process.Cluster
+	// machines are the processes of several brokers; klamm is the same when they are Klamm's.
+	machines machines
+	klamm    *process.Cluster
 }
 
 // seeds makes a client of the tests themselves begin at the addresses.
@@ -72,7 +73,7 @@ func startBrokers(t *testing.T, n int, properties ...string) target {
 		return target{addr: process.Start(t, dir, "", args...).Kafka, data: []string{dir}, brokers: 1}
 	}
 	c := process.StartCluster(t, n, args...)
-	return target{addr: strings.Join(c.Kafka, ","), data: c.Data, brokers: n, klamm: c}
+	return target{addr: strings.Join(c.Kafka, ","), data: c.Data, brokers: n, machines: klammMachines{c}, klamm: c}
 }
 
 // replicated are the properties of a cluster that keeps every partition on all of its n brokers.
@@ -100,7 +101,7 @@ func startKafka(t *testing.T, n int, properties ...string) target {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := target{brokers: n, kafka: true}
+	got := target{brokers: n, kafka: true, machines: kafkaMachines{t.Context(), nodes}}
 	var addrs []string
 	for _, b := range nodes {
 		t.Cleanup(b.Kill)

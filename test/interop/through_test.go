@@ -7,34 +7,30 @@ import (
 	"net"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
-
-	"github.com/klamm/klamm/test/process"
 )
 
 // patient is three brokers that are stopped and killed while clients use them, and what is known about them from outside.
 type patient struct {
 	target
-	*process.Cluster
+	machines
 	t   *testing.T
 	cl  *kgo.Client
 	adm *kadm.Client
 }
 
-// startPatient runs three brokers of Klamm.
+// startPatient runs three brokers.
 func startPatient(t *testing.T, properties ...string) *patient {
 	t.Helper()
 	node := startBrokers(t, 3, properties...)
-	if node.kafka {
-		t.Skip("only Klamm's processes can be stopped and started here")
-	}
 	cl := client(t, node.addr, kgo.MetadataMinAge(20*time.Millisecond)) // 5 s, and it answers from memory
-	return &patient{target: node, Cluster: node.klamm, t: t, cl: cl, adm: kadm.NewClient(cl)}
+	return &patient{target: node, machines: node.machines, t: t, cl: cl, adm: kadm.NewClient(cl)}
 }
 
 // makeTopic creates a topic on all brokers.
@@ -95,7 +91,7 @@ func (p *patient) place(id int32) int {
 		}
 		for _, b := range m.Brokers {
 			if b.NodeID == id {
-				found = slices.Index(p.Kafka, net.JoinHostPort(b.Host, strconv.Itoa(int(b.Port))))
+				found = slices.Index(strings.Split(p.addr, ","), net.JoinHostPort(b.Host, strconv.Itoa(int(b.Port))))
 				return nil
 			}
 		}
@@ -156,7 +152,7 @@ func (p *patient) bounce(place int, clean bool, topics ...string) {
 	p.t.Helper()
 	if !clean {
 		p.Kill(place)
-	} else if err := p.Terminate(place, 20*time.Second); err != nil {
+	} else if err := p.Terminate(place, time.Minute); err != nil {
 		p.t.Fatal(err)
 	}
 	if err := p.Start(place); err != nil {

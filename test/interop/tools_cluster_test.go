@@ -184,7 +184,7 @@ func (s *sick) copies(t *testing.T, topic string) {
 	t.Helper()
 	s.verified(t, topic)
 	var first string
-	for i, dir := range s.Data {
+	for i, dir := range s.data {
 		files := filesOf(t, filepath.Join(dir, topic+"-0"), "*.log")
 		r := s.sh.Run(t, "dump-log", "--files", strings.Join(files, ","), "--print-data-log")
 		if r.Exit != 0 || regexp.MustCompile(strings.Join(complaints(), "|")).MatchString(r.Out+r.Err) || !strings.Contains(r.Out, "a line") {
@@ -233,7 +233,7 @@ func (s *sick) verified(t *testing.T, topic string) {
 // unregister takes a broker that is gone for good off the list.
 func (s *sick) unregister(t *testing.T, down string, place int) {
 	t.Helper()
-	host, port, _ := net.SplitHostPort(s.Kafka[place])
+	host, port, _ := net.SplitHostPort(strings.Split(s.addr, ",")[place])
 	s.Kill(place)
 	s.run(t, call{what: "take a dead broker off the list", tool: "cluster", args: []string{"unregister", "--bootstrap-server", s.addr, "--id", down}, local: true, want: []string{`Broker ` + down + ` is no longer registered`}})
 	s.run(t, call{what: "", tool: "cluster", args: []string{"list-endpoints", "--bootstrap-server", s.addr}, local: true, not: []string{`\n` + down + `\s+` + regexp.QuoteMeta(host) + `\s+` + port}})

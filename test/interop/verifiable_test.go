@@ -178,7 +178,7 @@ func TestVerifiableClients(t *testing.T) {
 // pause stops a process as SIGSTOP does, for some time.
 func (p *patient) pause(place int, d time.Duration) {
 	p.t.Helper()
-	pid := p.Node(place).PID()
+	pid := p.PID(place)
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 		p.t.Fatal(err)
 	}

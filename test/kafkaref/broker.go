@@ -30,6 +30,8 @@ type Broker struct {
 	cmd  *exec.Cmd
 	done chan struct{}
 	log  string
+	// again runs it once more, on what it has on disk.
+	again func(context.Context) error
 }
 
 // Start runs a node on dir with free ports; properties ("key=value") come after the ones it needs, so they win. It is killed when the test
@@ -114,7 +116,29 @@ func startOne(ctx context.Context, dir string, jvm []string, s seat, properties 
 	if out, err := format.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("kafkaref: format the storage: %w\n%s", err, out)
 	}
-	return b, b.launch(ctx, jvm, jars, config)
+	b.again = func(ctx context.Context) error { return b.launch(ctx, jvm, jars, config) }
+	return b, b.again(ctx)
+}
+
+// Restart starts a broker that has been killed or terminated, where it was, and waits until it serves.
+func (b *Broker) Restart(ctx context.Context) error {
+	b.done = make(chan struct{})
+	return b.again(ctx)
+}
+
+// Terminate ends the process as SIGTERM does and waits until it is gone.
+func (b *Broker) Terminate(limit time.Duration) error {
+	if err := b.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	late := time.NewTimer(limit)
+	defer late.Stop()
+	select {
+	case <-b.done:
+		return nil
+	case <-late.C:
+		return fmt.Errorf("kafkaref: still running %s after SIGTERM", limit)
+	}
 }
 
 // ClusterOptions is how the nodes of a cluster are run.
