@@ -150,6 +150,13 @@ func (m *machine) ready() *node.Node {
 	return p.node
 }
 
+// boots is how many processes it has had.
+func (m *machine) boots() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.boot
+}
+
 func (m *machine) running() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -24,6 +24,7 @@ type oracle struct {
 	// committed is what stands at each offset that was below a leader's high watermark.
 	committed map[model.TopicIDPartition]*promise
 	seen      map[*process]map[model.TopicIDPartition]*view
+	synced    map[*process]map[model.TopicIDPartition]model.Offset
 	images    map[model.Offset]uint64
 	offset    map[*process]model.Offset
 	producer  model.ProducerID
@@ -69,7 +70,7 @@ type view struct {
 func newOracle(s *Sim) *oracle {
 	return &oracle{
 		s: s, leaders: map[epochOf]reign{}, controllers: map[int32]model.BrokerID{}, committed: map[model.TopicIDPartition]*promise{},
-		seen: map[*process]map[model.TopicIDPartition]*view{}, images: map[model.Offset]uint64{}, offset: map[*process]model.Offset{},
+		seen: map[*process]map[model.TopicIDPartition]*view{}, synced: map[*process]map[model.TopicIDPartition]model.Offset{}, images: map[model.Offset]uint64{}, offset: map[*process]model.Offset{},
 		removed: map[model.TopicID]bool{}, live: map[model.TopicID]string{},
 	}
 }
@@ -114,6 +115,7 @@ func (o *oracle) look() {
 	for p := range o.seen {
 		if p.isKilled() || p.isEnded() {
 			delete(o.seen, p)
+			delete(o.synced, p)
 			delete(o.offset, p)
 		}
 	}
@@ -205,13 +207,31 @@ func (o *oracle) replica(l living, r node.Replica) {
 		o.fail("L3", "%s: log start %d, high watermark %d, end %d", name, start, hw, end)
 	}
 	info := r.Info()
-	if durable := r.Log.DurableEnd(); info.IsLeader && len(info.Replicas) > 1 && hw > durable {
+	if durable := o.durable(l.p, tp, r); info.IsLeader && len(info.Replicas) > 1 && hw > durable {
 		o.fail("R1", "%s: high watermark %d, but only %d is on disk", name, hw, durable)
 	}
 	if info.IsLeader {
 		o.leader(l, r, tp, info, name)
 	}
 	o.compare(l, r, tp, name)
+}
+
+// durable is up to where a copy is on disk. A process that has just started vouches for nothing behind its last checkpoint before its first
+// sync, but what it has found there was on disk before.
+func (o *oracle) durable(p *process, tp model.TopicIDPartition, r node.Replica) model.Offset {
+	end := r.Log.DurableEnd()
+	if o.synced[p] == nil {
+		o.synced[p] = map[model.TopicIDPartition]model.Offset{}
+	}
+	found, ok := o.synced[p][tp]
+	if !ok {
+		found = end
+		o.synced[p][tp] = end
+	}
+	if end == found && p.m.boots() > 1 {
+		return r.LogEnd()
+	}
+	return end
 }
 
 // leader judges a leader and learns what it has committed.
@@ -376,7 +396,7 @@ func (o *oracle) candidates(nodes []living) {
 			if part == nil || c == nil || !slices.Contains(part.ISR, id) && !slices.Contains(part.ELR, id) || r.Info().Offline {
 				continue
 			}
-			if end := r.Log.DurableEnd(); end < c.end {
+			if end := o.durable(l.p, tp, r); end < c.end {
 				o.fail("R1", "%s-%d on %s is in the ISR %v or ELR %v and has %d on disk, but %d was committed", r.TP().Topic, tp.Partition, l.p.m.name, part.ISR,
 					part.ELR, end, c.end)
 			}

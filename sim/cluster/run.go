@@ -28,7 +28,7 @@ const (
 	// healTime is how long everything may take to be whole again after the last fault.
 	healTime = 90 * time.Second
 	// lookEvery is between two looks of the oracle.
-	lookEvery = 50 * time.Millisecond
+	lookEvery = 10 * time.Millisecond
 )
 
 // Run runs the seed: form, work under faults, heal, check. It returns what was violated.
