@@ -19,7 +19,8 @@ type edit struct{ file, old, new string }
 
 var runtimeEdits = []edit{
 	// Chance: select, the order of maps, of the scheduler and of timers that are due together. One generator for the goroutines of the
-	// simulation, because which thread runs one is the kernel's choice; what the runtime draws for itself, when its threads meet, stays apart.
+	// simulation, because which thread runs one is the kernel's choice; what the runtime draws for itself, when its threads meet over a lock, stays
+	// apart: how often that is depends on real time.
 	{"runtime/rand.go", "// randn is like rand() % n but faster.\n", `// simState is the state of every choice, zero while the process starts.
 var simState uint64
 
@@ -33,14 +34,20 @@ func simNext() uint64 {
 	return hi ^ lo
 }
 
+// simDraw is below n.
+//
+//go:nosplit
+func simDraw(n uint32) uint32 {
+	if simState != 0 && getg().bubble != nil {
+		return uint32((uint64(uint32(simNext())) * uint64(n)) >> 32)
+	}
+	return cheaprandn(n)
+}
+
 // randn is like rand() % n but faster.
 `},
 	{"runtime/rand.go", "func rand() uint64 {\n", "func rand() uint64 {\n	if simState != 0 && getg().bubble != nil {\n		return simNext()\n	}\n"},
-	{"runtime/rand.go", "func cheaprand() uint32 {\n", `func cheaprand() uint32 {
-	if simState != 0 && getg().bubble != nil {
-		return uint32(simNext())
-	}
-`},
+	{"runtime/select.go", "j := cheaprandn(uint32(norder + 1))", "j := simDraw(uint32(norder + 1))"},
 	{"runtime/rand.go", "	globalRand.state.Init(*seed)\n	clear(seed[:])\n", `	clear(seed[:])
 	copy(seed[:], "the simulation begins the same")
 	globalRand.state.Init(*seed)

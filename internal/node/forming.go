@@ -343,6 +343,9 @@ func ownAddress(list []string, socket net.Listener) (string, bool) {
 
 // isHere reports that a host name means this machine, and the address the socket is bound to if it is bound to one.
 func isHere(host string, bound net.IP) bool {
+	if ip := net.ParseIP(host); ip != nil && !bound.IsUnspecified() {
+		return ip.Equal(bound)
+	}
 	// Its own name may not be known to the name service before the machine is ready for others.
 	if name, err := os.Hostname(); err == nil && bound.IsUnspecified() && (host == name || strings.HasPrefix(host, name+".")) {
 		return true

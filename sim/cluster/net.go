@@ -22,7 +22,7 @@ import (
 type Net struct {
 	rng *rand.Rand
 	// heard, if set, is told of every segment that is sent.
-	heard func(from, to netip.Addr, g segment, due time.Time)
+	heard func(from, to netip.Addr, g segment)
 	mu    struct {
 		sync.Mutex
 		hosts map[netip.Addr]*Host
@@ -369,7 +369,7 @@ func (s *stream) sendLocked(g segment) {
 	}
 	s.last = g.due
 	if s.net.heard != nil {
-		s.net.heard(s.from, s.to, g, s.last)
+		s.net.heard(s.from, s.to, g)
 	}
 	s.queue = append(s.queue, g)
 	s.size += len(g.b)

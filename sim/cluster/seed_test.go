@@ -23,6 +23,7 @@ var (
 	seed    = flag.Uint64("seed", 0, "the seed to run")
 	chaos   = flag.Duration("chaos", 30*time.Second, "how long faults happen, in simulated time")
 	without = flag.String("without", "", "faults to leave out, comma-separated")
+	packets = flag.Bool("packets", false, "trace every segment that is sent, to see where two runs part")
 	profile = flag.String("profile", "", "where a CPU profile is written")
 	result  = flag.String("result", "", "where the result is written, as JSON; the trace goes to the same name with .trace")
 )
@@ -51,6 +52,9 @@ func TestSeed(t *testing.T) {
 		o.Draw()
 		s := New(o, &trace)
 		crand.Reader = s.entropy()
+		if *packets {
+			s.net.heard = s.heard
+		}
 		err := s.Run()
 		if err != nil && s.history != nil {
 			var b bytes.Buffer

@@ -158,6 +158,13 @@ func (s *Sim) nodeLogged(m *machine, b []byte) {
 	s.noteLocked(fmt.Sprintf("%12.6f %s %s", time.Since(s.begin).Seconds(), m.name, b))
 }
 
+// heard traces a segment.
+func (s *Sim) heard(from, to netip.Addr, g segment) {
+	sum := fnv.New32a()
+	_, _ = sum.Write(g.b)
+	s.trace("segment %v to %v: %d bytes, %08x, %v, %x", from, to, len(g.b), sum.Sum32(), g.err, g.b[:min(len(g.b), 16)])
+}
+
 // sometimes counts an interesting state.
 func (s *Sim) sometimes(what string) {
 	s.mu.Lock()
