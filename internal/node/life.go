@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/klamm/klamm/internal/api"
@@ -252,16 +253,22 @@ func (n *Node) stayIn(ctx context.Context) error {
 }
 
 // askForPlace asks the other members for this node's place, as a node that hears of no leader may have lost it: nobody tells a node that it
-// was taken out of the quorum. Who still has its place only learns that.
+// was taken out of the quorum. Who still has its place only learns that, and where it is reached now. One that has no metadata yet knows no members, but
+// those it was told to join.
 func (n *Node) askForPlace() {
 	q := n.placeRequest()
+	addrs := slices.Clone(n.links.join)
 	for _, m := range n.quorum.Members() {
-		if m.NodeID == n.me {
+		addrs = append(addrs, n.addressOfNode(m.NodeID))
+	}
+	slices.Sort(addrs)
+	for _, addr := range slices.Compact(addrs) {
+		if addr == "" || addr == n.links.self {
 			continue
 		}
 		ctx, cancel := context.WithTimeout(n.links.ctx, callTime)
 		var resp wire.JoinResponse
-		err := n.caller(n.links.calls)(ctx, m.NodeID, q, 0, &resp)
+		err := n.links.calls.Peer(addr).Call(ctx, q, 0, &resp)
 		cancel()
 		if err == nil {
 			err = remoteError(resp.ErrorCode, resp.ErrorMessage)
@@ -269,7 +276,7 @@ func (n *Node) askForPlace() {
 		if err == nil {
 			return
 		}
-		n.log.Debug("no place in the quorum", "asked", m.NodeID, "err", err)
+		n.log.Debug("no place in the quorum", "asked", addr, "err", err)
 	}
 }
 
@@ -343,6 +350,9 @@ func (p nodePort) Join(ctx context.Context, q *wire.JoinRequest) wire.JoinRespon
 		}
 		id, err := n.controller.Join(ctx, controller.Join{DirectoryID: q.DirectoryID, ID: model.BrokerID(q.NodeID), Endpoints: []metadata.Endpoint{endpoint}})
 		resp.NodeID = int32(id)
+		if err == nil {
+			n.links.book.learn(id, q.DirectoryID, q.Address) // what it said before it restarted is out of date
+		}
 		return err
 	}, func(ctx context.Context, p *client.Peer) error {
 		if err := p.Call(ctx, q, 0, &resp); err != nil {
