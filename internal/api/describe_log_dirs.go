@@ -29,7 +29,7 @@ func describeLogDirs(a *API, _ *Request, q *wire.DescribeLogDirsRequest) (*wire.
 
 func describeDir(dir *LogDir, wanted map[model.TopicPartition]bool) wire.DescribeLogDirsResponseDir {
 	out := wire.NewDescribeLogDirsResponseDir()
-	out.LogDir = dir.Path
+	out.LogDir, out.IsCordoned = dir.Path, dir.Cordoned
 	if dir.Offline {
 		out.ErrorCode = model.KafkaStorageError
 		return out

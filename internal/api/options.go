@@ -31,6 +31,7 @@ type Partitions interface {
 type LogDir struct {
 	Path        string
 	Offline     bool
+	Cordoned    bool // it gets no new replicas (KIP-1066)
 	Total, Free uint64
 	Logs        []LogSize
 }

@@ -15,7 +15,7 @@ import (
 
 func (a *app) brokerCommand() *cobra.Command {
 	return noun("broker", "list brokers, describe them, empty them and take them out", a.brokerList(), a.brokerDescribe(), a.brokerLogDirs(), a.brokerDrain(),
-		a.brokerDecommission())
+		a.brokerDecommission(), a.brokerRecommission())
 }
 
 func (a *app) brokerList() *cobra.Command {

@@ -167,15 +167,6 @@ func (a *app) partitionList() *cobra.Command {
 	return c
 }
 
-func (a *app) partitionStatus() *cobra.Command {
-	return &cobra.Command{
-		Use: "status [TOPIC[:PARTITION,...]...]", Short: "partitions on the move", ValidArgsFunction: a.completeTopics,
-		RunE: func(c *cobra.Command, args []string) error {
-			return a.showPartitions(c.Context(), args, func(s *partitionState) bool { return len(s.Adding)+len(s.Removing) > 0 })
-		},
-	}
-}
-
 func (a *app) showPartitions(ctx context.Context, args []string, show func(*partitionState) bool) error {
 	sel, err := parseSelection(args)
 	if err != nil {
@@ -195,11 +186,14 @@ func (a *app) showPartitions(ctx context.Context, args []string, show func(*part
 type moveFlags struct {
 	yes, dryRun bool
 	out         string
+	throttle    int64        // bytes per second; 0 for none
+	before      func() error // may be nil; called when everything is agreed to
 }
 
 func (f *moveFlags) register(c *cobra.Command) *cobra.Command {
 	c.Flags().BoolVarP(&f.yes, "yes", "y", false, "do not ask")
 	c.Flags().BoolVar(&f.dryRun, "dry-run", false, "show the plan, change nothing")
+	c.Flags().Int64Var(&f.throttle, "throttle", 0, "bytes per second that each broker may send and take for this; klamm partition verify takes it away at the end")
 	c.Flags().StringVar(&f.out, "save-old", "", "file to write where replicas are now, to go back by klamm partition move --file")
 	return c
 }
@@ -305,6 +299,17 @@ func (a *app) carryOut(ctx context.Context, adm *connect.Cluster, plan []moves.M
 		if err := saveOld(f.out, plan); err != nil {
 			return err
 		}
+	}
+	if f.before != nil {
+		if err := f.before(); err != nil {
+			return err
+		}
+	}
+	if f.throttle > 0 {
+		if err := throttle(ctx, adm, plan, f.throttle); err != nil {
+			return fmt.Errorf("setting the throttle: %w", err)
+		}
+		a.note("throttled to %d bytes per second; at the end take that away: klamm partition verify", f.throttle)
 	}
 	var req kadm.AlterPartitionAssignmentsReq
 	for i := range plan {

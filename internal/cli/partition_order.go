@@ -60,7 +60,11 @@ func placement(ctx context.Context, adm *connect.Cluster, sel selection) ([]move
 		if b.Rack != nil {
 			rack = *b.Rack
 		}
-		brokers = append(brokers, moves.Broker{ID: b.NodeID, Rack: rack})
+		closed, err := cordoned(ctx, adm, b.NodeID)
+		if err != nil {
+			return nil, nil, err
+		}
+		brokers = append(brokers, moves.Broker{ID: b.NodeID, Rack: rack, Cordoned: closed})
 	}
 	return parts, brokers, nil
 }
@@ -163,8 +167,9 @@ func (a *app) partitionCancel() *cobra.Command {
 
 func (a *app) partitionVerify() *cobra.Command {
 	var file string
+	var keep bool
 	c := &cobra.Command{
-		Use: "verify [TOPIC[:PARTITION,...]...]", Short: "check that nothing moves and all replicas are in sync, and where a file says so", ValidArgsFunction: a.completeTopics,
+		Use: "verify [TOPIC[:PARTITION,...]...]", Short: "check that nothing moves and all replicas are in sync, and where a file says so; then end throttles", ValidArgsFunction: a.completeTopics,
 		RunE: func(c *cobra.Command, args []string) error {
 			sel, err := parseSelection(args)
 			if err != nil {
@@ -181,9 +186,15 @@ func (a *app) partitionVerify() *cobra.Command {
 					want[fmt.Sprintf("%s-%d", p.Topic, p.Partition)] = p.Replicas
 				}
 			}
-			return a.withAdmin(func(adm *connect.Cluster) error { return a.verify(c.Context(), adm, sel, want) })
+			return a.withAdmin(func(adm *connect.Cluster) error {
+				if err := a.verify(c.Context(), adm, sel, want); err != nil || keep {
+					return err
+				}
+				return a.endThrottles(c.Context(), adm)
+			})
 		},
 	}
+	c.Flags().BoolVar(&keep, "preserve-throttles", false, "leave throttles as they are when everything is done")
 	c.Flags().StringVar(&file, "file", "", "Kafka's reassignment JSON")
 	return c
 }
@@ -202,6 +213,23 @@ func (a *app) verify(ctx context.Context, adm *connect.Cluster, sel selection, w
 		return err
 	}
 	return partial("partitions as they should be", asked-len(list), asked)
+}
+
+// endThrottles takes throttles away when nothing in the cluster moves any more.
+func (a *app) endThrottles(ctx context.Context, adm *connect.Cluster) error {
+	on, err := moving(ctx, adm)
+	if err != nil || len(on) > 0 {
+		return err
+	}
+	topics, err := adm.ListTopicsWithInternal(ctx)
+	if err != nil {
+		return err
+	}
+	removed, err := unthrottle(ctx, adm, topics.Names())
+	if removed && err == nil {
+		a.note("the throttles of moves are gone")
+	}
+	return err
 }
 
 func (a *app) brokerDrain() *cobra.Command {
@@ -255,8 +283,23 @@ func (a *app) drain(ctx context.Context, adm *connect.Cluster, id int32, wait bo
 	if err != nil {
 		return &fault{why: err, next: "add a broker, or lower the replication factor with klamm partition move", code: ExitError}
 	}
-	if err := a.carryOut(ctx, adm, plan, f); err != nil || f.dryRun || !wait {
+	if slices.ContainsFunc(brokers, func(b moves.Broker) bool { return b.ID == id }) {
+		// First, so that nothing new comes while the old goes. A broker that is gone gets nothing anyway.
+		f.before = func() error {
+			a.note("broker %d gets no new partitions until klamm broker recommission %d", id, id)
+			return cordon(ctx, adm, id, true)
+		}
+	}
+	if err := a.carryOut(ctx, adm, plan, f); err != nil || f.dryRun {
 		return err
+	}
+	if len(plan) == 0 && f.before != nil {
+		if err := f.before(); err != nil {
+			return err
+		}
+	}
+	if !wait {
+		return nil
 	}
 	for {
 		on, err := moving(ctx, adm)

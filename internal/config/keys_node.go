@@ -11,7 +11,7 @@ func nodeKeys() []Key {
 		list("log.dir", "./data", "The data directory, where log.dirs is not set. The command line sets it from --data.").
 			with(notEmpty()),
 		list("log.dirs", null, "The data directories, comma separated; partitions are spread over them. Without it log.dir counts."),
-		list("cordoned.log.dirs", "", "Data directories that get no new partitions; * for all (KIP-1066).").perBroker().ignored(noPeers),
+		list("cordoned.log.dirs", "", "Data directories that get no new partitions; * for all (KIP-1066).").perBroker(),
 		text("metadata.log.dir", null, "Where the metadata log lives.").ignored("the metadata log lies in the first data directory"),
 		boolean("controlled.shutdown.enable", "true", "Hand leaderships over before stopping."),
 		integer("initial.broker.registration.timeout.ms", "60000", "How long a starting broker tries to register with the controller.").ignored(noPeers),

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 
 	"github.com/klamm/klamm/internal/metadata"
 	"github.com/klamm/klamm/internal/model"
@@ -14,7 +15,12 @@ import (
 // are; leaders and followers spread evenly over racks, and over the brokers of a rack; fenced brokers get replicas only where there are
 // too few others, and lead none. The choice depends on the topic's id and nothing else, so that it can be repeated.
 func place(img *metadata.Image, id model.TopicID, first, count, replicas int) ([][]model.BrokerID, Outcome) {
-	registered := len(img.Brokers())
+	registered := 0
+	for _, b := range img.Brokers() {
+		if !cordoned(img, b.ID) {
+			registered++
+		}
+	}
 	if replicas > registered {
 		return nil, failure(model.InvalidReplicationFactor, "Unable to replicate the partition %d time(s): The target replication factor of %d cannot be "+
 			"reached because only %d broker(s) are registered or some brokers have all their log directories cordoned.", replicas, replicas, registered)
@@ -30,6 +36,16 @@ func place(img *metadata.Image, id model.TopicID, first, count, replicas int) ([
 	return out, Outcome{}
 }
 
+// cordoned reports that a broker is to get no new replicas, unless somebody names it: all its directories are cordoned (KIP-1066).
+func cordoned(img *metadata.Image, id model.BrokerID) bool {
+	for _, name := range []string{strconv.Itoa(int(id)), ""} {
+		if v, ok := img.Overrides(model.ResourceBroker, name)["cordoned.log.dirs"]; ok {
+			return v == "*"
+		}
+	}
+	return false
+}
+
 // rack is the brokers of one rack; brokers without a rack share a nameless one.
 type rack struct {
 	name         string
@@ -42,6 +58,9 @@ func racksOf(img *metadata.Image, rng *rand.Rand) []*rack {
 	var racks []*rack
 	e := electorate{img: img}
 	for _, b := range img.Brokers() {
+		if cordoned(img, b.ID) {
+			continue
+		}
 		name := ""
 		if b.Rack != nil {
 			name = *b.Rack

@@ -67,3 +67,27 @@ func TestPlacementSpreadsOverRacksAndBrokers(t *testing.T) {
 		}
 	}
 }
+
+// TestCordonedBrokersGetNothing (KIP-1066): while they are drained, and until somebody lets them in again.
+func TestCordonedBrokersGetNothing(t *testing.T) {
+	all := "*"
+	img, _, err := metadata.Empty("c").Apply(1, []metadata.Record{
+		&metadata.RegisterBroker{BrokerID: 1, BrokerEpoch: 1}, &metadata.RegisterBroker{BrokerID: 2, BrokerEpoch: 1}, &metadata.RegisterBroker{BrokerID: 3, BrokerEpoch: 1},
+		&metadata.ConfigRecord{ResourceType: int8(model.ResourceBroker), ResourceName: "2", Name: "cordoned.log.dirs", Value: &all},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	placement, out := place(img, model.TopicID{1}, 0, 20, 2)
+	if !out.OK() {
+		t.Fatal(out)
+	}
+	for _, p := range placement {
+		if slices.Contains(p, 2) {
+			t.Fatal(placement)
+		}
+	}
+	if _, out := place(img, model.TopicID{1}, 0, 1, 3); out.Code != model.InvalidReplicationFactor {
+		t.Fatal(out)
+	}
+}

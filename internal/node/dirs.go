@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/klamm/klamm/internal/api"
@@ -33,7 +35,8 @@ type dirs struct {
 		count map[*commitlog.Dir]int
 		// again are directories that hold a partition which another holds, too: a move was cut off between its last two steps, or a directory came
 		// back after what it had held had gone elsewhere.
-		again map[model.TopicPartition][]*commitlog.Dir
+		again    map[model.TopicPartition][]*commitlog.Dir
+		cordoned []string // paths of directories that get no new replicas; * for all
 		// preferred is where clients want a replica that is not here yet (KIP-113).
 		preferred map[model.TopicPartition]*commitlog.Dir
 	}
@@ -156,17 +159,40 @@ func (d *dirs) place(tp model.TopicPartition, assigned model.UUID) (dir *commitl
 }
 
 func (d *dirs) roomiestLocked() (best *commitlog.Dir) {
-	for _, dir := range d.list {
-		if dir.Offline() == nil && (best == nil || d.mu.count[dir] < d.mu.count[best]) {
-			best = dir
+	for _, free := range []bool{true, false} { // somebody has named this broker, although it is cordoned: the replica has to go somewhere
+		for _, dir := range d.list {
+			if dir.Offline() == nil && d.cordonedLocked(dir) != free && (best == nil || d.mu.count[dir] < d.mu.count[best]) {
+				best = dir
+			}
+		}
+		if best != nil {
+			return best
 		}
 	}
-	return best
+	return nil
+}
+
+func (d *dirs) cordonedLocked(dir *commitlog.Dir) bool {
+	return slices.Contains(d.mu.cordoned, "*") || slices.Contains(d.mu.cordoned, dir.Path())
+}
+
+// cordon sets which directories get no new replicas.
+func (d *dirs) cordon(paths []string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.mu.cordoned = paths
+}
+
+func (d *dirs) isCordoned(dir *commitlog.Dir) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.cordonedLocked(dir)
 }
 
 // place is where a replica is, or is to be.
 func (n *Node) place(o opening) (dir *commitlog.Dir, isNew bool, err error) {
 	assigned := o.assignedDir(n.me)
+	n.dirs.cordon(n.cordoned())
 	dir, isNew, strays := n.dirs.place(o.tp(), assigned)
 	for _, s := range strays {
 		n.log.Warn("a partition is in two data directories; one copy is deleted", "topic", o.topic.Name, "partition", o.index, "kept", dir.Path(), "deleted", s.Path())
@@ -181,6 +207,18 @@ func (n *Node) place(o opening) (dir *commitlog.Dir, isNew bool, err error) {
 		return nil, isNew, errNoDir
 	}
 	return nil, isNew, errDirOffline
+}
+
+// cordoned are the directories that get no new replicas (KIP-1066).
+func (n *Node) cordoned() []string {
+	set := n.static.String("cordoned.log.dirs")
+	img := n.image.Load()
+	for _, name := range []string{"", strconv.Itoa(int(n.me))} {
+		if v, ok := img.Overrides(model.ResourceBroker, name)["cordoned.log.dirs"]; ok {
+			set = v
+		}
+	}
+	return strings.Split(set, ",")
 }
 
 // assignedDir is the directory that the metadata knows the replica of a broker to be in, zero when it knows none.
@@ -222,10 +260,11 @@ func (d *dirs) close(epoch model.BrokerEpoch) error {
 
 // Dirs implements api.Partitions.
 func (n *Node) Dirs() []api.LogDir {
+	n.dirs.cordon(n.cordoned())
 	out := make([]api.LogDir, len(n.dirs.list), len(n.dirs.list)+len(n.dirs.broken))
 	at := map[*commitlog.Dir]*api.LogDir{}
 	for i, dir := range n.dirs.list {
-		out[i] = api.LogDir{Path: dir.Path(), Offline: dir.Offline() != nil}
+		out[i] = api.LogDir{Path: dir.Path(), Offline: dir.Offline() != nil, Cordoned: n.dirs.isCordoned(dir)}
 		at[dir] = &out[i]
 		if total, free, err := dir.Usage(); err == nil {
 			out[i].Total, out[i].Free = total, free

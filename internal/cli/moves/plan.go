@@ -17,6 +17,8 @@ type Partition struct {
 type Broker struct {
 	ID   int32
 	Rack string
+	// Cordoned brokers get no more replicas than they have (KIP-1066): they are being drained.
+	Cordoned bool
 }
 
 // Move is a partition that gets other replicas, or the same in another order.
@@ -50,7 +52,8 @@ type planner struct {
 }
 
 func newPlanner(parts []Partition, brokers []Broker) *planner {
-	p := &planner{brokers: slices.Clone(brokers), rack: map[int32]string{}, replicas: map[int32]int{}, leaders: map[int32]int{}}
+	open := slices.DeleteFunc(slices.Clone(brokers), func(b Broker) bool { return b.Cordoned })
+	p := &planner{brokers: open, rack: map[int32]string{}, replicas: map[int32]int{}, leaders: map[int32]int{}}
 	slices.SortFunc(p.brokers, func(a, b Broker) int { return cmp.Compare(a.ID, b.ID) })
 	for _, b := range brokers {
 		p.rack[b.ID] = b.Rack

@@ -110,7 +110,7 @@ func TestDrainLeavesNothing(t *testing.T) {
 }
 
 func TestRackOfADrainedReplicaIsFilledFirst(t *testing.T) {
-	brokers := []Broker{{1, "a"}, {2, "b"}, {3, "c"}, {4, "b"}, {5, "c"}}
+	brokers := []Broker{{ID: 1, Rack: "a"}, {ID: 2, Rack: "b"}, {ID: 3, Rack: "c"}, {ID: 4, Rack: "b"}, {ID: 5, Rack: "c"}}
 	plan, err := Drain([]Partition{{"t", 0, []int32{1, 2, 3}}}, brokers, 3)
 	if err != nil || !reflect.DeepEqual(plan, []Move{{"t", 0, []int32{1, 2, 3}, []int32{1, 2, 5}}}) {
 		t.Fatalf("%+v %v", plan, err)
@@ -134,6 +134,55 @@ func TestJSONIsKafkas(t *testing.T) {
 		`{"version":1,"partitions":[{"topic":"t","partition":0,"replicas":[1]},{"topic":"t","partition":0,"replicas":[2]}]}`} {
 		if _, err := Read(strings.NewReader(bad)); err == nil {
 			t.Errorf("%s was taken", bad)
+		}
+	}
+}
+
+// TestCordonedBrokersTakeNothing: a broker that is being drained gets nothing back from a rebalance, nor from another's drain.
+func TestCordonedBrokersTakeNothing(t *testing.T) {
+	brokers := []Broker{{ID: 1}, {ID: 2}, {ID: 3, Cordoned: true}, {ID: 4}}
+	var parts []Partition
+	for i := range int32(12) {
+		parts = append(parts, Partition{"t", i, []int32{1, 2}})
+	}
+	for _, m := range Rebalance(parts, brokers) {
+		if slices.Contains(m.To, 3) {
+			t.Fatalf("%+v", m)
+		}
+	}
+	plan, err := Drain(parts, brokers, 1)
+	if err != nil || len(plan) != 12 {
+		t.Fatalf("%+v %v", plan, err)
+	}
+	for _, m := range plan {
+		if slices.Contains(m.To, 3) {
+			t.Fatalf("%+v", m)
+		}
+	}
+}
+
+// TestRebalanceKeepsRacks: whatever a plan does, a partition is in no fewer racks than before, and a broker alone in its rack is not emptied.
+func TestRebalanceKeepsRacks(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	rng := rand.New(rand.NewPCG(seed, 3))
+	for range 300 {
+		parts, brokers := random(rng)
+		rack := map[int32]string{}
+		for _, b := range brokers {
+			rack[b.ID] = b.Rack
+		}
+		racks := func(ids []int32) int {
+			seen := map[string]bool{}
+			for _, id := range ids {
+				seen[rack[id]] = true
+			}
+			return len(seen)
+		}
+		for _, m := range Rebalance(parts, brokers) {
+			if racks(m.To) < racks(m.From) {
+				t.Fatalf("%+v leaves racks: %v", m, rack)
+			}
 		}
 	}
 }
