@@ -22,6 +22,7 @@ type fetchCall struct {
 	image   *metadata.Image
 	version int16
 	resumed bool // on a goroutine of its own by now
+	looked  bool // results are of an earlier look at parts, by the same image
 
 	fetchTerms
 
@@ -182,11 +183,18 @@ func (c *fetchCall) proceed() {
 
 // read tries every partition and reports whether the answer is due: enough bytes, or news that should not wait.
 func (c *fetchCall) read() bool {
-	c.results = c.results[:0]
+	again := c.looked && c.rack == ""
+	if !again {
+		c.results = append(c.results[:0], make([]fetchResult, len(c.parts))...)
+	}
+	c.looked = true
 	total, due := 0, len(c.parts) == 0
-	for _, sp := range c.parts {
-		c.results = append(c.results, fetchResult{})
-		res := &c.results[len(c.results)-1]
+	for i, sp := range c.parts {
+		res := &c.results[i]
+		if again && c.still(sp, res) {
+			continue
+		}
+		*res = fetchResult{}
 		c.readOne(sp, total, res)
 		total += int(res.read.Slice.Len)
 		if res.code != model.None || res.read.Diverging.Set || res.nearer {
@@ -194,6 +202,12 @@ func (c *fetchCall) read() bool {
 		}
 	}
 	return due || total >= c.minBytes
+}
+
+// still reports that a partition in which nothing was found would give the same again.
+func (c *fetchCall) still(sp *sessionPartition, res *fetchResult) bool {
+	return res.part != nil && res.code == model.None &&
+		res.part.Still(&replication.Read{Offset: sp.offset, Isolation: c.isolation, ReplicaID: c.replica}, &res.read)
 }
 
 func (c *fetchCall) readOne(sp *sessionPartition, total int, res *fetchResult) {
@@ -288,7 +302,9 @@ func (c *fetchCall) Hurry() {
 func (c *fetchCall) resume() {
 	c.resumed = true
 	c.unqueue()
-	c.image = c.api.Image() // a topic may have been deleted meanwhile
+	if img := c.api.Image(); img != c.image {
+		c.image, c.looked = img, false // a topic may have been deleted meanwhile
+	}
 	c.proceed()
 }
 
@@ -313,7 +329,7 @@ func (c *fetchCall) Written() {
 	a := c.api
 	c.endTurn()
 	c.api, c.conn, c.reply, c.image = nil, nil, nil, nil
-	c.resumed, c.incremental = false, false
+	c.resumed, c.looked, c.incremental = false, false, false
 	c.asked, c.parts, c.forgotten, c.results = c.asked[:0], c.parts[:0], c.forgotten[:0], c.results[:0]
 	a.fetches.Put(c)
 }

@@ -20,14 +20,14 @@ const me model.BrokerID = 1
 
 // stand is a partition on a disk in memory.
 type stand struct {
-	t    *testing.T
+	t    testing.TB
 	fs   *vfs.Mem
 	dir  *commitlog.Dir
 	log  *commitlog.Log
 	part *Partition
 }
 
-func openStand(t *testing.T, fs *vfs.Mem, c Config) *stand {
+func openStand(t testing.TB, fs *vfs.Mem, c Config) *stand {
 	t.Helper()
 	s := &stand{t: t, fs: fs}
 	var err error
