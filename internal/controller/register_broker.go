@@ -52,13 +52,14 @@ func registerBroker(e *electorate, r *Registration, alive func(model.BrokerID) b
 	b := metadata.Broker{
 		ID: r.ID, Epoch: epoch, Incarnation: r.Incarnation, Endpoints: r.Endpoints, Features: r.Features, Rack: r.Rack, Dirs: r.Dirs, Fenced: r.Fenced,
 	}
-	records := []metadata.Record{b.Record()}
+	// Somebody who was unregistered is back, perhaps: what the metadata says of its replicas is from before, and nothing is known of its disks then.
+	back := comeback{id: r.ID, unclean: true, has: r.Dirs, offline: r.DirsOffline}
 	if old != nil {
-		e.settled[r.ID] = !r.Fenced
-		e.knowDirs(r.ID, r.Dirs)
-		back := comeback{id: r.ID, unclean: r.PreviousEpoch != old.Epoch, had: old.Dirs, has: r.Dirs, offline: r.DirsOffline}
-		records = append(records, e.everyPartition(func(c *change) { e.restarted(c, &back) })...)
+		back.unclean, back.had = r.PreviousEpoch != old.Epoch, old.Dirs
 	}
+	e.settled[r.ID] = !r.Fenced
+	e.knowDirs(r.ID, r.Dirs)
+	records := append([]metadata.Record{b.Record()}, e.everyPartition(func(c *change) { e.restarted(c, &back) })...)
 	return records, epoch, Outcome{}
 }
 
@@ -112,13 +113,14 @@ type comeback struct {
 	offline bool
 }
 
-// wiped reports that the directory of the broker's replica is gone. One that is not known may be any of those it had.
+// wiped reports that the directory of the broker's replica is gone. One that is not known may be any of those it had; when those are not known
+// either, nothing vouches for it.
 func (b *comeback) wiped(p *metadata.Partition) bool {
 	mine := b.had
 	if i := slices.Index(p.Replicas, b.id); i >= 0 && i < len(p.Dirs) && !p.Dirs[i].IsZero() {
 		mine = p.Dirs[i : i+1]
 	}
-	return slices.ContainsFunc(mine, func(d model.UUID) bool { return !slices.Contains(b.has, d) })
+	return len(mine) == 0 || slices.ContainsFunc(mine, func(d model.UUID) bool { return !slices.Contains(b.has, d) })
 }
 
 // resettle notes that the broker's replica begins anew elsewhere.
