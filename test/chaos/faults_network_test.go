@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"strings"
 	"sync"
 	"time"
 
@@ -197,18 +196,15 @@ func (c *campaign) probe(m *machine, topic kadm.TopicID) error {
 	rp.Records = oneRecord("probe")
 	rt.Topic, rt.TopicID, rt.Partitions = probeTopic, topic, append(rt.Partitions, rp)
 	req.Topics = append(req.Topics, rt)
-	for _, seed := range cl.SeedBrokers() {
-		kresp, err := seed.Request(ctx, req)
-		if err != nil {
-			return err
-		}
-		resp := kresp.(*kmsg.ProduceResponse)
-		if len(resp.Topics) != 1 || len(resp.Topics[0].Partitions) != 1 {
-			return fmt.Errorf("answer %v", resp)
-		}
-		return kerr.ErrorForCode(resp.Topics[0].Partitions[0].ErrorCode)
+	answer, err := cl.SeedBrokers()[0].Request(ctx, req)
+	if err != nil {
+		return err
 	}
-	return errors.New("no address")
+	resp, ok := answer.(*kmsg.ProduceResponse)
+	if !ok || len(resp.Topics) != 1 || len(resp.Topics[0].Partitions) != 1 {
+		return fmt.Errorf("answer %v", answer)
+	}
+	return kerr.ErrorForCode(resp.Topics[0].Partitions[0].ErrorCode)
 }
 
 // oneRecord is a batch of one record.
@@ -222,13 +218,4 @@ func oneRecord(value string) []byte {
 	binary.BigEndian.PutUint32(out[8:], uint32(len(out)-12))
 	binary.BigEndian.PutUint32(out[17:], crc32.Checksum(out[21:], crc32.MakeTable(crc32.Castagnoli)))
 	return out
-}
-
-// names joins machines for a sentence.
-func names(ms []*machine) string {
-	var out []string
-	for _, m := range ms {
-		out = append(out, m.String())
-	}
-	return strings.Join(out, ", ")
 }

@@ -270,7 +270,7 @@ func (f *fleet) lookFrom(ctx context.Context, m *machine, topics ...string) (vie
 		return view{}, err
 	}
 	if q.ErrorCode != 0 || len(q.Topics) != 1 || len(q.Topics[0].Partitions) != 1 {
-		return view{}, fmt.Errorf("describe quorum: %v, %v", kerr.ErrorForCode(q.ErrorCode), q.Topics)
+		return view{}, fmt.Errorf("describe quorum: %v: %w", q.Topics, kerr.ErrorForCode(q.ErrorCode))
 	}
 	md, err := kadm.NewClient(cl).Metadata(ctx, topics...)
 	if err != nil {
