@@ -30,10 +30,11 @@ type loop struct {
 		parts map[model.TopicIDPartition]*followed
 		// order has parts as requests name them, nil when it has to be made again.
 		order []*followed
-		// cancel ends the fetch under way, round counts them, and urging is the timer that will end it: see urge.
+		// cancel ends the fetch under way, and urging is the timer that will: see urgeLocked. missed says that a partition has come since the
+		// last time the next fetch was put together.
 		cancel context.CancelFunc
-		round  int
 		urging clock.Timer
+		missed bool
 	}
 
 	// What follows belongs to the goroutine.
@@ -68,7 +69,7 @@ func (l *loop) add(id model.TopicIDPartition, p *replication.Partition) {
 	old := l.mu.parts[id]
 	if fresh := old == nil || old.p != p || old.epoch != epoch; fresh {
 		l.mu.parts[id] = &followed{l: l, id: id, p: p, epoch: epoch}
-		l.mu.order = nil
+		l.mu.order, l.mu.missed = nil, true
 		l.urgeLocked()
 	} else {
 		old.until, old.fails = time.Time{}, 0
@@ -91,17 +92,16 @@ func (l *loop) nudge() {
 // urgency is how long a fetch under way may go on without a partition that has come since. News of leaders come in bursts.
 const urgency = 5 * time.Millisecond
 
-// urgeLocked ends the fetch under way if it is still waiting a moment later: an acks=all produce to a partition that is not fetched for would
-// wait for its end.
+// urgeLocked ends the fetch under way if it is still waiting a moment later without a partition that has come since: an acks=all produce to a
+// partition that is not fetched for would wait for its end. It may be another fetch than now that has missed one by then.
 func (l *loop) urgeLocked() {
 	if l.mu.cancel == nil || l.mu.urging != nil {
 		return
 	}
-	round := l.mu.round
 	l.mu.urging = l.f.o.Clock.AfterFunc(urgency, func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		if l.mu.urging = nil; l.mu.round == round && l.mu.cancel != nil {
+		if l.mu.urging = nil; l.mu.missed && l.mu.cancel != nil {
 			l.mu.cancel()
 		}
 	})
@@ -162,6 +162,7 @@ func (l *loop) collect() (again time.Duration) {
 	now, held := l.f.o.Clock.Now(), l.f.o.Taking.Wait()
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.mu.missed = false
 	for _, fp := range l.orderLocked() {
 		left := fp.until.Sub(now)
 		if held > 0 && fp.p.CountsTaken() {
@@ -237,8 +238,10 @@ func (l *loop) round(wait time.Duration) error {
 func (l *loop) begin(cancel context.CancelFunc) (urged func(context.Context) bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.mu.round++
 	l.mu.cancel = cancel
+	if l.mu.missed { // between its putting together and now
+		l.urgeLocked()
+	}
 	return func(ctx context.Context) bool { return errors.Is(ctx.Err(), context.Canceled) && l.f.ctx.Err() == nil }
 }
 
