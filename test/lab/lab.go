@@ -32,6 +32,9 @@ func New(t testing.TB) *Lab {
 	if os.Geteuid() != 0 {
 		toolchain.Unavailable(t, "namespaces and loop devices need root")
 	}
+	if _, err := os.Stat("/dev/loop-control"); err != nil {
+		toolchain.Unavailable(t, "no loop devices here: "+err.Error())
+	}
 	dir, err := os.MkdirTemp("", "klamm-lab-")
 	if err != nil {
 		t.Fatal(err)
