@@ -75,7 +75,7 @@ func (o *Options) Draw() {
 		"klamm.controllers": pick("1", "3", "3", "5"), "log.retention.check.interval.ms": pick("1000", "300000"),
 	}
 	o.topic = map[string]string{"min.insync.replicas": pick("2", "2", "2", "1"), "segment.ms": pick("1000", "5000", "604800000"), "index.interval.bytes": pick("0", "100", "4096")}
-	o.load = workload.Load{Producers: 1 + rng.IntN(4), Consumers: 1 + rng.IntN(2), Groups: rng.IntN(3), Members: 1 + rng.IntN(3), Probers: rng.IntN(2), Admins: rng.IntN(2)}
+	o.load = workload.Load{Producers: 1 + rng.IntN(4), Consumers: 1 + rng.IntN(2), Groups: rng.IntN(3), Members: 1 + rng.IntN(3), Probers: rng.IntN(2), Admins: rng.IntN(2), Bookmarks: 1}
 }
 
 // usualSync is the longest sync of a healthy disk.

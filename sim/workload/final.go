@@ -112,7 +112,11 @@ func (w *Workload) askAll(ctx context.Context) error {
 	}
 	defer cl.Close()
 	a.adm = kadm.NewClient(cl)
-	for _, g := range w.groups {
+	groups := w.groups
+	for _, b := range w.bookmarks {
+		groups = append(groups, b.groups...)
+	}
+	for _, g := range groups {
 		err = errors.Join(err, insist(ctx, "committed offsets of "+g, func() error { return a.fetch(ctx, a.adm, g) }))
 	}
 	for _, at := range []history.Probe{history.LogStart, history.LastStable, history.HighWatermark} {

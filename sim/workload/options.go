@@ -45,6 +45,7 @@ type Load struct {
 	Members   int // of each group
 	Probers   int
 	Admins    int
+	Bookmarks int // commits of groups without members
 }
 
 // Pace is how often clients do things. Times between two are drawn around these means.

@@ -19,11 +19,12 @@ import (
 
 // Workload is a set of clients. New, Create, Start, then Final or Stop, then Close; each once, in this order.
 type Workload struct {
-	o      Options
-	rec    *history.Recorder
-	actors []actor
-	admins []*admin
-	groups []string
+	o         Options
+	rec       *history.Recorder
+	actors    []actor
+	admins    []*admin
+	bookmarks []*bookmark
+	groups    []string
 	// own settles what the workload's own requests (Create, Final) draw.
 	own *rand.Rand
 
@@ -72,6 +73,11 @@ func New(o Options) (*Workload, error) {
 	}
 	for range o.Load.Probers {
 		w.actors = append(w.actors, &prober{body: next()})
+	}
+	for range o.Load.Bookmarks {
+		b := &bookmark{body: next()}
+		w.bookmarks = append(w.bookmarks, b)
+		w.actors = append(w.actors, b)
 	}
 	for range o.Load.Admins {
 		a := &admin{body: next()}
