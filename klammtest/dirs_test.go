@@ -11,6 +11,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/klamm/klamm/klammtest"
 )
@@ -154,4 +155,65 @@ func TestBrokenDirectoryAtStart(t *testing.T) {
 	if at, _, err := place(ctx, adm, id); err != nil || at != two {
 		t.Fatalf("%q %v", at, err)
 	}
+}
+
+// TestFailedDirectoryLosesItsLeaders: a broker that lives on while one of its disks fails leads nothing any more that was on it (KIP-112), and
+// producers go on with the others.
+func TestFailedDirectoryLosesItsLeaders(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	c := klammtest.NewCluster(t)
+	home := t.TempDir()
+	one, two := filepath.Join(home, "one"), filepath.Join(home, "two")
+	b := c.Join(klammtest.Data(one + "," + two))
+	adm := kadm.NewClient(clusterClient(t, c))
+	makeTopic(ctx, t, adm, "t", 2, "segment.bytes", "1048576", "min.insync.replicas", "2")
+	id := int32(b.NodeID())
+	var there kadm.AlterReplicaLogDirsReq
+	there.Add(two, kadm.TopicsSet{"t": {0: {}, 1: {}}})
+	if _, err := adm.AlterBrokerReplicaLogDirs(ctx, id, there); err != nil {
+		t.Fatal(err)
+	}
+	if err := reassign(ctx, t, adm, "t", map[int32][]int32{0: {id, 1, 2}, 1: {id, 1, 2}}); err != nil {
+		t.Fatal(err)
+	}
+	settled(ctx, t, adm, "t")
+	eventually(ctx, t, "it leads from the second directory", func() error {
+		set := kadm.TopicsSet{}
+		set.Add("t", 0)
+		if _, err := adm.ElectLeaders(ctx, kadm.ElectPreferredReplica, set); err != nil {
+			return err
+		}
+		at, _, err := place(ctx, adm, id)
+		if p := replicasOf(ctx, t, adm, "t", 0); p.Leader != id || at != two || err != nil {
+			return fmt.Errorf("%+v in %q, %w", p, at, err)
+		}
+		return nil
+	})
+	l := startLoad(t, c, "t", 1)
+	eventually(ctx, t, "progress", func() error { return more(l, 0, 100) })
+	if err := os.Rename(two, two+".gone"); err != nil { // the next segment finds no directory
+		t.Fatal(err)
+	}
+	cl := clusterClient(t, c, kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	for range 30 {
+		if err := cl.ProduceSync(ctx, &kgo.Record{Topic: "t", Partition: 1, Value: make([]byte, 100_000)}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(ctx, t, "others lead", func() error {
+		p := replicasOf(ctx, t, adm, "t", 0)
+		if p.Leader == id || slices.Contains(p.ISR, id) || !slices.Equal(p.OfflineReplicas, []int32{id}) {
+			return fmt.Errorf("%+v", p)
+		}
+		return nil
+	})
+	t.Logf("longest pause %v", l.longest())
+	b.Stop()
+	if err := os.Rename(two+".gone", two); err != nil {
+		t.Fatal(err)
+	}
+	c.Start()
+	inSync(ctx, t, adm, "t", 3)
+	l.check(c)
 }

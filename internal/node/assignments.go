@@ -144,3 +144,12 @@ func (a *assignments) is(id model.TopicIDPartition, dir model.UUID) {
 	a.mu.open[id] = dir
 	a.poke()
 }
+
+// tellOffline sends a heartbeat out of turn: leaders in the directory that has just failed are waited for.
+func (n *Node) tellOffline() {
+	ctx, cancel := context.WithTimeout(n.links.ctx, decideTime)
+	defer cancel()
+	if _, err := n.beat(ctx, false); err != nil {
+		n.log.Warn("the controller could not be told of a failed directory", "err", err)
+	}
+}

@@ -227,6 +227,9 @@ func (n *Node) dirOffline(path string, err error) {
 			r.part.Fail(replication.ErrOffline)
 		}
 	}
+	if online > 0 && n.started.Load() && !n.alone() {
+		n.spawn(n.tellOffline)
+	}
 	if online == 0 {
 		n.fail(fmt.Errorf("every data directory is offline: %w", err))
 	}
