@@ -40,15 +40,15 @@ func (b *broker) createTopics(ctx context.Context, n int) error {
 	}
 }
 
-// reassign moves leadership's preference one node on, by a new order of replicas, and waits until nothing is under way.
-func (b *broker) reassign(ctx context.Context, topic string, partitions int) error {
+// reassign gives a topic's partitions other replicas, and waits until they are these and in sync.
+func (b *broker) reassign(ctx context.Context, topic string, replicas [][]int32) error {
 	req := kmsg.NewPtrAlterPartitionAssignmentsRequest()
 	req.TimeoutMillis = 30000
 	t := kmsg.NewAlterPartitionAssignmentsRequestTopic()
 	t.Topic = topic
-	for p := range partitions {
+	for p, ids := range replicas {
 		rp := kmsg.NewAlterPartitionAssignmentsRequestTopicPartition()
-		rp.Partition, rp.Replicas = int32(p), b.replicasFrom(p+1)
+		rp.Partition, rp.Replicas = int32(p), ids
 		t.Partitions = append(t.Partitions, rp)
 	}
 	req.Topics = append(req.Topics, t)
@@ -62,8 +62,10 @@ func (b *broker) reassign(ctx context.Context, topic string, partitions int) err
 		}
 	}
 	for {
-		open, err := b.admin.ListPartitionReassignments(ctx, nil)
-		if err == nil && len(open) == 0 {
+		m, err := b.admin.Metadata(ctx, topic)
+		if err == nil && !slices.ContainsFunc(m.Topics[topic].Partitions.Sorted(), func(p kadm.PartitionDetail) bool {
+			return !slices.Equal(p.Replicas, replicas[p.Partition]) || len(p.ISR) < len(p.Replicas)
+		}) {
 			return nil
 		}
 		if ctx.Err() != nil {
