@@ -24,7 +24,8 @@ type Log interface {
 	// Image is the newest published image.
 	Image() *metadata.Image
 	// Watch tells who leads the log: lead is called when this node does, with its term and after everything before that term was
-	// published; resign when it no longer does. They alternate; lead comes at once if this node leads already. Neither may block.
+	// published; resign when it no longer does, and whenever another node turns out to lead. lead comes at once if this node leads already.
+	// Neither may block.
 	Watch(lead func(term int32), resign func())
 	// Follows says of a member of the quorum, by its directory, whether it was heard of lately and has all that is committed. Only the
 	// leader knows.

@@ -402,3 +402,18 @@ func TestRandomHistoriesKeepThePartitionInvariants(t *testing.T) {
 		}
 	}
 }
+
+// TestOperationsBeforeAnothersElectionAreRefused: they wait for a first election, and it was somebody else's.
+func TestOperationsBeforeAnothersElectionAreRefused(t *testing.T) {
+	l := newFakeLog(t)
+	c := startController(t, l, clock.Real())
+	got := make(chan error, 1)
+	go func() {
+		_, err := c.RegisterBroker(t.Context(), registration(1, 1))
+		got <- err
+	}()
+	l.resign()
+	if err := <-got; !errors.Is(err, model.NotController) {
+		t.Errorf("%v", err)
+	}
+}

@@ -27,6 +27,7 @@ type event struct {
 	// News of the leader: the term that has one, 0 for none.
 	follow     bool
 	leaderTerm uint64
+	elsewhere  bool // another node leads
 
 	// Proposals that came to nothing.
 	failed []*proposal
@@ -64,7 +65,9 @@ type applier struct {
 	leading bool
 	term    int32
 	current uint64 // the term that has a leader, 0 while none is known
-	broken  error  // a committed entry could not be replayed
+	// elsewhere says that it is another node.
+	elsewhere bool
+	broken    error // a committed entry could not be replayed
 }
 
 // answer is a proposal that was committed.
@@ -149,7 +152,7 @@ func (a *applier) take(e *event) {
 		a.install(e.snapshot, e.head)
 	}
 	if e.follow {
-		a.current = e.leaderTerm
+		a.current, a.elsewhere = e.leaderTerm, e.elsewhere
 	}
 	if len(e.failed) > 0 || e.resign || e.watch != nil || e.lead {
 		a.publish() // first things first: answers keep their order
@@ -160,6 +163,9 @@ func (a *applier) take(e *event) {
 		if a.leading {
 			a.watch.lead(a.term)
 		}
+	}
+	if a.elsewhere && !a.leading && (e.follow || e.watch != nil) {
+		a.watch.resign()
 	}
 	if e.lead && a.broken == nil {
 		a.leading, a.term = true, int32(e.term)

@@ -354,7 +354,7 @@ func (d *driver) follow() {
 		d.changing = last
 	}
 	if st.Lead != d.leader || term != d.term {
-		d.q.apply.push(event{follow: true, leaderTerm: leaderTerm(st.Lead, term)})
+		d.q.apply.push(event{follow: true, leaderTerm: leaderTerm(st.Lead, term), elsewhere: st.Lead != raft.None && st.Lead != d.id})
 	}
 	d.leading, d.leader, d.term = leading, st.Lead, term
 	if !leading {

@@ -455,3 +455,26 @@ func TestRestartBehindAMembershipChange(t *testing.T) {
 func contextOf(t *testing.T, d time.Duration) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(t.Context(), d)
 }
+
+// TestFollowersLearnThatTheyDoNotDecide: what waits for a first election is refused when somebody else has won it; it would wait for ever.
+func TestFollowersLearnThatTheyDoNotDecide(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1, 3)
+		defer w.stopAll()
+		told := map[model.BrokerID]chan struct{}{}
+		for id := range w.nodes {
+			c := make(chan struct{}, 100)
+			told[id] = c
+			w.nodes[id].q.Watch(func(int32) {}, func() { c <- struct{}{} })
+		}
+		w.await("two are told that another one leads", 10*time.Second, func() bool {
+			followers := 0
+			for id, n := range w.nodes {
+				if !n.q.Leads() && len(told[id]) > 0 {
+					followers++
+				}
+			}
+			return w.leader() != nil && followers == 2
+		})
+	})
+}

@@ -184,8 +184,8 @@ func (q *Quorum) Propose(ctx context.Context, records []metadata.Record) (model.
 }
 
 // Watch tells who leads: lead is called when this node does, after everything from before its term was published; resign when it no
-// longer does. They alternate, on the goroutine that publishes, and must not block. If this node leads already, lead comes soon. One
-// watcher is enough for the controller; a second one replaces the first.
+// longer does, and whenever another node turns out to lead. They come on the goroutine that publishes, and must not block. If this node leads
+// already, lead comes soon. One watcher is enough for the controller; a second one replaces the first.
 func (q *Quorum) Watch(lead func(term int32), resign func()) {
 	q.apply.push(event{watch: &watcher{lead: lead, resign: resign}})
 }
