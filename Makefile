@@ -1,13 +1,14 @@
-# Everything CI does is a target here. FUZZTIME, MINUTES, BENCHFLAGS and LINT may be set on the command line, CHAOS_* in the environment.
+# Everything CI does is a target here. FUZZTIME, SEEDS, MINUTES, BENCHFLAGS and LINT may be set on the command line, CHAOS_* in the environment.
 GO        ?= go
 BIN       := bin/klamm
 FUZZTIME  ?= 10s
 MINUTES   ?= 0
+SEEDS     ?= 100
 LINT      := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS   := -s -w -X main.version=$(VERSION)
 
-.PHONY: run build test race unit interop interop-docs chaos lint fuzz bench gen check clean
+.PHONY: run build test race unit interop interop-docs chaos sim bugs lint fuzz bench gen check clean
 
 ## run: build, then run a throwaway cluster of three brokers: Kafka on 9092, HTTP on 9094; Ctrl-C ends it and deletes its data
 run: build
@@ -19,8 +20,8 @@ build:
 	@for t in topics console-producer console-consumer consumer-groups configs get-offsets producer-perf-test consumer-perf-test; do \
 		ln -sf klamm bin/kafka-$$t; done
 
-## test: every test: units, then real clients (what a machine lacks is skipped with its reason, or fails when CI=true)
-test: build unit interop chaos
+## test: every test: units, SEEDS simulated clusters, then real clients (what a machine lacks is skipped with its reason, or fails when CI=true)
+test: build unit sim interop chaos
 
 ## unit: all packages but the ones that start other programs
 unit:
@@ -31,7 +32,7 @@ unit:
 race:
 	$(GO) test -race $$($(GO) list ./... | grep -v -e /test/interop -e /test/chaos)
 
-## interop: the command line, real Java, C, Python, JavaScript and Go clients, Kafka's tools and Spark
+## interop: the command line; real Java, C, Python, JavaScript and Go clients, Kafka's tools, Streams and Spark, on three brokers and through failures
 interop: build
 	$(GO) test -v -count=1 -timeout 25m ./test/cli/... ./test/interop/... ./test/kafkaref/...
 
@@ -43,6 +44,14 @@ interop-docs: build
 chaos: build
 	$(GO) test -count=1 -timeout 10m ./test/abuse/... ./test/lab/...
 	CHAOS_MINUTES=$(MINUTES) $(GO) test -v -count=1 -timeout $$((25 + 3 * $(MINUTES)))m ./test/chaos/...
+
+## sim: SEEDS whole clusters, each from its seed, on disks, a network and clocks that fail; a failing seed is made smaller and shown
+sim:
+	$(GO) run ./sim -seeds $(SEEDS)
+
+## bugs: every defect of the bug bank has to be found by the simulation within 2,000 seeds
+bugs:
+	$(GO) run ./sim -bugs -seeds 2000
 
 ## lint: go vet and golangci-lint
 lint:

@@ -85,7 +85,7 @@ func runSpark(t *testing.T, node target, prefix, interpreter, jars string) Trans
 	var said bytes.Buffer
 	for line := range p.lines {
 		fmt.Fprintln(&said, line)
-		lost := -1
+		var lost int
 		switch name, _, _ := strings.Cut(line, ":"); name {
 		case "through.started":
 			lost = 0

@@ -30,12 +30,6 @@ type target struct {
 // seeds makes a client of the tests themselves begin at the addresses.
 func seeds(addr string) kgo.Opt { return kgo.SeedBrokers(strings.Split(addr, ",")...) }
 
-// one is the first broker's address.
-func (n target) one() string {
-	first, _, _ := strings.Cut(n.addr, ",")
-	return first
-}
-
 // clusterSize is how many brokers the tests run on: three, or KLAMM_TEST_BROKERS.
 func clusterSize(t *testing.T) int {
 	t.Helper()
