@@ -15,6 +15,7 @@ import (
 
 	"github.com/klamm/klamm/internal/cli/connect"
 	"github.com/klamm/klamm/internal/cli/moves"
+	"github.com/klamm/klamm/internal/cli/moving"
 )
 
 func (a *app) partitionCommand() *cobra.Command {
@@ -96,7 +97,7 @@ func partitions(ctx context.Context, adm *connect.Cluster, sel selection) ([]par
 	if err != nil {
 		return nil, err
 	}
-	moving, err := moving(ctx, adm)
+	on, err := onTheMove(ctx, adm)
 	if err != nil {
 		return nil, err
 	}
@@ -110,7 +111,7 @@ func partitions(ctx context.Context, adm *connect.Cluster, sel selection) ([]par
 				continue
 			}
 			s := partitionState{Topic: t.Topic, Partition: p.Partition, Leader: p.Leader, Epoch: p.LeaderEpoch, Replicas: p.Replicas, ISR: p.ISR, Adding: []int32{}, Removing: []int32{}}
-			if r, ok := moving[s.name()]; ok {
+			if r, ok := on[s.name()]; ok {
 				s.Replicas, s.Adding, s.Removing = r.Replicas, r.AddingReplicas, r.RemovingReplicas
 			}
 			out = append(out, s)
@@ -119,8 +120,8 @@ func partitions(ctx context.Context, adm *connect.Cluster, sel selection) ([]par
 	return out, nil
 }
 
-// moving asks the controller what is on the move: brokers hear of it a little later.
-func moving(ctx context.Context, adm *connect.Cluster) (map[string]kmsg.ListPartitionReassignmentsResponseTopicPartition, error) {
+// onTheMove asks the controller what is on the move: brokers hear of it a little later.
+func onTheMove(ctx context.Context, adm *connect.Cluster) (map[string]kmsg.ListPartitionReassignmentsResponseTopicPartition, error) {
 	req := kmsg.NewPtrListPartitionReassignmentsRequest()
 	resp, err := req.RequestWith(ctx, adm.Raw)
 	if err == nil {
@@ -306,7 +307,7 @@ func (a *app) carryOut(ctx context.Context, adm *connect.Cluster, plan []moves.M
 		}
 	}
 	if f.throttle > 0 {
-		if err := throttle(ctx, adm, plan, f.throttle); err != nil {
+		if err := moving.Throttle(ctx, adm, plan, f.throttle); err != nil {
 			return fmt.Errorf("setting the throttle: %w", err)
 		}
 		a.note("throttled to %d bytes per second; at the end take that away: klamm partition verify", f.throttle)

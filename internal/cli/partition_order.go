@@ -14,6 +14,7 @@ import (
 
 	"github.com/klamm/klamm/internal/cli/connect"
 	"github.com/klamm/klamm/internal/cli/moves"
+	"github.com/klamm/klamm/internal/cli/moving"
 )
 
 func (a *app) partitionRebalance() *cobra.Command {
@@ -60,7 +61,7 @@ func placement(ctx context.Context, adm *connect.Cluster, sel selection) ([]move
 		if b.Rack != nil {
 			rack = *b.Rack
 		}
-		closed, err := cordoned(ctx, adm, b.NodeID)
+		closed, err := moving.Cordoned(ctx, adm, b.NodeID)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -217,15 +218,11 @@ func (a *app) verify(ctx context.Context, adm *connect.Cluster, sel selection, w
 
 // endThrottles takes throttles away when nothing in the cluster moves any more.
 func (a *app) endThrottles(ctx context.Context, adm *connect.Cluster) error {
-	on, err := moving(ctx, adm)
+	on, err := onTheMove(ctx, adm)
 	if err != nil || len(on) > 0 {
 		return err
 	}
-	topics, err := adm.ListTopicsWithInternal(ctx)
-	if err != nil {
-		return err
-	}
-	removed, err := unthrottle(ctx, adm, topics.Names())
+	removed, err := moving.Unthrottle(ctx, adm)
 	if removed && err == nil {
 		a.note("the throttles of moves are gone")
 	}
@@ -287,7 +284,7 @@ func (a *app) drain(ctx context.Context, adm *connect.Cluster, id int32, wait bo
 		// First, so that nothing new comes while the old goes. A broker that is gone gets nothing anyway.
 		f.before = func() error {
 			a.note("broker %d gets no new partitions until klamm broker recommission %d", id, id)
-			return cordon(ctx, adm, id, true)
+			return moving.Cordon(ctx, adm, id, true)
 		}
 	}
 	if err := a.carryOut(ctx, adm, plan, f); err != nil || f.dryRun {
@@ -302,7 +299,7 @@ func (a *app) drain(ctx context.Context, adm *connect.Cluster, id int32, wait bo
 		return nil
 	}
 	for {
-		on, err := moving(ctx, adm)
+		on, err := onTheMove(ctx, adm)
 		if err != nil {
 			return err
 		}

@@ -1,18 +1,11 @@
 package cli
 
 import (
-	"context"
-	"fmt"
-	"strconv"
-
 	"github.com/spf13/cobra"
-	"github.com/twmb/franz-go/pkg/kadm"
 
 	"github.com/klamm/klamm/internal/cli/connect"
+	"github.com/klamm/klamm/internal/cli/moving"
 )
-
-// cordonKey keeps new partitions away from a broker (KIP-1066).
-const cordonKey = "cordoned.log.dirs"
 
 func (a *app) brokerRecommission() *cobra.Command {
 	return &cobra.Command{
@@ -24,7 +17,7 @@ func (a *app) brokerRecommission() *cobra.Command {
 				return err
 			}
 			return a.withAdmin(func(adm *connect.Cluster) error {
-				closed, err := cordoned(c.Context(), adm, id)
+				closed, err := moving.Cordoned(c.Context(), adm, id)
 				if err != nil {
 					return err
 				}
@@ -32,7 +25,7 @@ func (a *app) brokerRecommission() *cobra.Command {
 					a.printf("broker %d was not drained\n", id)
 					return nil
 				}
-				if err := cordon(c.Context(), adm, id, false); err != nil {
+				if err := moving.Cordon(c.Context(), adm, id, false); err != nil {
 					return err
 				}
 				a.printf("broker %d may have partitions again\n", id)
@@ -41,33 +34,4 @@ func (a *app) brokerRecommission() *cobra.Command {
 			})
 		},
 	}
-}
-
-// cordoned reports that a broker gets no new partitions.
-func cordoned(ctx context.Context, adm *connect.Cluster, id int32) (bool, error) {
-	set, err := describeConfigs(ctx, adm, resources("broker", strconv.Itoa(int(id))))
-	if err != nil {
-		return false, err
-	}
-	for _, entries := range set {
-		for _, e := range entries {
-			if e.Name == cordonKey && e.Value != nil {
-				return *e.Value == "*", nil
-			}
-		}
-	}
-	return false, nil
-}
-
-func cordon(ctx context.Context, adm *connect.Cluster, id int32, closed bool) error {
-	all := "*"
-	op := kadm.AlterConfig{Op: kadm.DeleteConfig, Name: cordonKey}
-	if closed {
-		op = kadm.AlterConfig{Op: kadm.SetConfig, Name: cordonKey, Value: &all}
-	}
-	resp, err := adm.AlterBrokerConfigs(ctx, []kadm.AlterConfig{op}, id)
-	if err := configError(resp, err); err != nil {
-		return fmt.Errorf("broker %d: %w", id, err)
-	}
-	return nil
 }
