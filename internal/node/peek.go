@@ -19,10 +19,8 @@ func (n *Node) Image() *metadata.Image { return n.image.Load() }
 // QuorumStatus is this node's view of the metadata quorum.
 func (n *Node) QuorumStatus() quorum.Status { return n.quorum.Status() }
 
-// Incarnation names this process, and Epoch its registration (-1 before).
-func (n *Node) Incarnation() model.UUID  { return n.incarnation }
-func (n *Node) Epoch() model.BrokerEpoch { return n.brokerEpoch() }
-func (n *Node) Lives() bool              { return n.started.Load() && !n.stopping.Load() }
+// Incarnation names this process.
+func (n *Node) Incarnation() model.UUID { return n.incarnation }
 
 // Replica is one partition as this node holds it.
 type Replica struct {
