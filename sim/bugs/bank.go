@@ -9,7 +9,8 @@ type Defect struct {
 	From string
 	// Rule is what it breaks, by its id in the house's list of invariants, and how.
 	Rule string
-	// Seeds is how many it took when it was last measured, and By what found it then.
+	// Seeds is how many it took when it was last measured, one after the other from seed 1, and By what found it then: an invariant, or an
+	// anomaly of package history. 0 while nothing has found it: the simulation has to become stronger there.
 	Seeds int
 	By    string
 }

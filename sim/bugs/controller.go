@@ -14,7 +14,8 @@ func controller() []Defect {
 		},
 		{
 			Name: bug.RestartUnnoticed, From: "Kafka before KIP-903 and KIP-966",
-			Rule: "R6: a restarted broker keeps its places in the ISR and in leadership",
+			Rule:  "R6: a restarted broker keeps its places in the ISR and in leadership",
+			Seeds: 2, By: "unseen",
 		},
 		{
 			Name: bug.RestartKeepsEpoch, From: "Kafka, where a leader that is back before its session ends leads on (KIP-101, KIP-966)",
@@ -22,31 +23,38 @@ func controller() []Defect {
 		},
 		{
 			Name: bug.StaleELR, From: "what KIP-966 warns of",
-			Rule: "R1: who is in the ELR stays there while more is committed without it",
+			Rule:  "R1: who is in the ELR stays there while more is committed without it",
+			Seeds: 3, By: "R1",
 		},
 		{
 			Name: bug.UncleanElection, From: "Kafka before 0.11, whose default was unclean.leader.election.enable=true",
-			Rule: "R1: when the ISR is gone anybody leads, without an order",
+			Rule:  "R1: when the ISR is gone anybody leads, without an order",
+			Seeds: 11, By: "R5",
 		},
 		{
 			Name: bug.ElectionKeepsEpoch, From: "primaries without terms: Kafka before leader epochs (KIP-101), mirrored queues",
-			Rule: "R4: another leader in the same epoch",
+			Rule:  "R4: another leader in the same epoch",
+			Seeds: 1, By: "R4",
 		},
 		{
 			Name: bug.ReassignmentHasty, From: "moving by hand, replacing before copying; what KIP-455 orders",
-			Rule: "R7: old replicas go before the new ones have caught up",
+			Rule:  "R7: old replicas go before the new ones have caught up",
+			Seeds: 7, By: "R7",
 		},
 		{
 			Name: bug.DecisionAckedEarly, From: "controllers that answer from memory",
-			Rule: "M1: an administrator is told of success before the metadata log has it",
+			Rule:  "M1: an administrator is told of success before the metadata log has it",
+			Seeds: 3, By: "admin-lost",
 		},
 		{
 			Name: bug.ProducerIDsTwice, From: "a block of ids used before it is written down: what KIP-730 orders",
-			Rule: "P3: two brokers give out the same producer ids",
+			Rule:  "P3: two brokers give out the same producer ids",
+			Seeds: 10, By: "inconsistent-offsets",
 		},
 		{
 			Name: bug.TopicIDComesBack, From: "Kafka before topic ids (KIP-516)",
-			Rule: "M5: a topic that is made anew is taken for the one of that name that was deleted",
+			Rule:  "M5: a topic that is made anew is taken for the one of that name that was deleted",
+			Seeds: 3, By: "M5",
 		},
 	}
 }
@@ -55,7 +63,8 @@ func quorum() []Defect {
 	return []Defect{
 		{
 			Name: bug.RaftSkipsFsync, From: "NATS JetStream, whose default leaves the sync to a timer; etcd with --unsafe-no-fsync",
-			Rule: "M2: votes and acknowledgements that a power cut undoes",
+			Rule:  "M2: votes and acknowledgements that a power cut undoes",
+			Seeds: 2, By: "M2",
 		},
 	}
 }
