@@ -2,6 +2,7 @@ package klammtest_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -132,7 +133,7 @@ func TestFollowersAnswerConsumers(t *testing.T) {
 	}
 	eventually(ctx, t, "the follower knows the high watermark", func() error {
 		if p := fetch(2, 17, 0, epoch, ""); p.HighWatermark != 10 || p.ErrorCode != 0 || len(p.RecordBatches) == 0 {
-			return fmt.Errorf("%d %d %v", p.HighWatermark, len(p.RecordBatches), kerr.ErrorForCode(p.ErrorCode))
+			return fmt.Errorf("%d %d %w", p.HighWatermark, len(p.RecordBatches), kerr.ErrorForCode(p.ErrorCode))
 		}
 		return nil
 	})
@@ -160,7 +161,7 @@ func TestFollowersAnswerConsumers(t *testing.T) {
 		{"a follower, another rack", 2, 17, 0, epoch, "r3", nil, -1, false},
 	} {
 		p := fetch(x.broker, x.version, x.offset, x.epoch, x.rack)
-		if err := kerr.ErrorForCode(p.ErrorCode); err != x.code || p.PreferredReadReplica != x.preferred || (len(p.RecordBatches) == 0) != x.empty {
+		if err := kerr.ErrorForCode(p.ErrorCode); !errors.Is(err, x.code) || p.PreferredReadReplica != x.preferred || (len(p.RecordBatches) == 0) != x.empty {
 			t.Errorf("%s: %v, preferred %d, %d bytes", x.what, err, p.PreferredReadReplica, len(p.RecordBatches))
 		}
 	}
