@@ -116,7 +116,7 @@ type newcomer struct {
 	list       []string // of --join, sorted
 	founder    bool     // this node's own address is in the list
 	wanted     *settings
-	told       string   // what was logged last
+	told       string // what was logged last
 }
 
 const (
