@@ -65,6 +65,9 @@ func newNemesis(s *Sim, client *kgo.Client) *nemesis {
 	n := &nemesis{s: s, stop: make(chan struct{}), client: client, admin: kadm.NewClient(client)}
 	for _, f := range faults() {
 		out := s.draw()%3 == 0
+		if s.opts.topic["min.insync.replicas"] == "1" && (f.name == "wipe" || f.name == "fsync") {
+			out = true // what one replica alone was asked to keep is on no other disk
+		}
 		if !out && !slices.Contains(s.opts.Without, f.name) {
 			n.faults = append(n.faults, f)
 		}
