@@ -256,24 +256,33 @@ func (n *nemesis) slowDisk() {
 	m.syncs.Store(was)
 }
 
-// failSync makes syncs fail once, as a dying disk does: what was to be synced is lost although it can still be read.
+// failSync makes syncs fail, as a dying disk does: what was to be synced is lost although it can still be read. The process ends itself, and the
+// operator replaces the disk: nothing that is read from it now is worth anything (docs/durability.md).
 func (n *nemesis) failSync() {
 	m := n.lossy
 	m.mu.Lock()
 	p := m.proc
 	m.mu.Unlock()
-	if p == nil {
+	if p == nil || !n.s.settled() {
 		return
 	}
 	n.s.trace("failing sync on %s", m.name)
 	m.suspect.Store(true)
+	m.held.Store(true)
 	p.faults.Inject(vfs.Fault{Ops: vfs.OpAnySync, Times: 1 + int(n.s.draw()%3), Err: syscall.EIO})
 	n.rest(n.between(time.Second, 5*time.Second))
-	how := kill // an operator replaces the process, if it did not end by itself
-	if n.s.draw()%2 == 0 {
-		how = powerCut // and takes the machine along: what the disk lost is gone from memory, too
+	n.replaceDisk(m)
+}
+
+// replaceDisk gives a machine an empty disk, and starts it when the old registration is gone.
+func (n *nemesis) replaceDisk(m *machine) {
+	m.held.Store(true)
+	m.end(wipe)
+	n.rest(n.between(0, 4*time.Second))
+	for n.unregister(m) != nil { // the faults end, and then it succeeds
+		time.Sleep(500 * time.Millisecond)
 	}
-	m.end(how)
+	m.held.Store(false)
 	m.start()
 }
 
@@ -309,14 +318,7 @@ func (n *nemesis) wipe() {
 	m := n.lossy
 	n.s.trace("wipe %s", m.name)
 	n.s.sometimes("a disk was wiped")
-	m.held.Store(true)
-	m.end(wipe)
-	n.rest(n.between(0, 4*time.Second))
-	for n.unregister(m) != nil { // the faults end, and then it succeeds
-		time.Sleep(500 * time.Millisecond)
-	}
-	m.held.Store(false)
-	m.start()
+	n.replaceDisk(m)
 }
 
 // unregister is what an operator does before a machine comes back under its old id with another disk.
