@@ -36,7 +36,7 @@ func commitlog() []Defect {
 		{
 			Name: bug.SequenceUnchecked, From: "KIP-98 without its sequence numbers",
 			Rule:  "L5, P1: a batch is taken although one before it is missing",
-			Seeds: 4, By: "aborted-read",
+			Seeds: 5, By: "aborted-read",
 		},
 	}
 }
@@ -56,12 +56,12 @@ func groups() []Defect {
 		{
 			Name: bug.CoordinatorLoadsPart, From: "Kafka: offsets not loaded at a failover (its pull request 2436)",
 			Rule:  "G1: a new coordinator does not read its log to the end",
-			Seeds: 1, By: "double-ownership",
+			Seeds: 30, By: "double-ownership",
 		},
 		{
 			Name: bug.GenerationReused, From: "a rebalance that keeps its number",
 			Rule:  "G3: one generation with two assignments",
-			Seeds: 4, By: "double-ownership",
+			Seeds: 5, By: "double-ownership",
 		},
 	}
 }

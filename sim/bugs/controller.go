@@ -44,7 +44,7 @@ func controller() []Defect {
 		{
 			Name: bug.DecisionAckedEarly, From: "controllers that answer from memory",
 			Rule:  "M1: an administrator is told of success before the metadata log has it",
-			Seeds: 3, By: "admin-lost",
+			Seeds: 19, By: "admin-lost",
 		},
 		{
 			Name: bug.ProducerIDsTwice, From: "a block of ids used before it is written down: what KIP-730 orders",

@@ -32,7 +32,7 @@ func replication() []Defect {
 		{
 			Name: bug.ExpansionNotCounted, From: "Kafka before AlterPartition and the maximal ISR (KIP-497)",
 			Rule:  "R1: a follower that the controller may have taken into the ISR already does not hold the high watermark back",
-			Seeds: 3, By: "R1",
+			Seeds: 50, By: "R1",
 		},
 		{
 			Name: bug.ShrinkCountedEarly, From: "Kafka before AlterPartition and the maximal ISR (KIP-497)",
@@ -52,7 +52,7 @@ func replication() []Defect {
 		{
 			Name: bug.StaleOffsetsServed, From: "Kafka before KIP-207",
 			Rule:  "L3: a new leader tells consumers an end that lies before what the old one told",
-			Seeds: 1, By: "hw-regression",
+			Seeds: 9, By: "hw-regression",
 		},
 		{
 			Name: bug.ReadPastHighWatermark, From: "Kafka (KAFKA-9835 lets a reader past the limit by a race)",
