@@ -3,6 +3,7 @@ package cluster
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -470,7 +471,7 @@ func (c *conn) tryRead(b []byte) (int, time.Duration, error) {
 	}
 	if g.err != nil {
 		s.broken = g.err
-		if g.err == io.EOF {
+		if errors.Is(g.err, io.EOF) {
 			return 0, 0, io.EOF
 		}
 		c.out.breakWriterLocked(g.err)
@@ -495,7 +496,7 @@ const forever = time.Duration(1<<63 - 1)
 // wait returns when there may be news, or with the deadline's error.
 func (c *conn) wait(d *deadline, news <-chan struct{}, most time.Duration) error {
 	at, moved := d.get()
-	var limit time.Duration = most
+	limit := most
 	if !at.IsZero() {
 		left := time.Until(at)
 		if left <= 0 {

@@ -64,7 +64,6 @@ type mark struct {
 // view is how far a process's copy has been compared.
 type view struct {
 	checked model.Offset // the copy agrees up to here
-	epoch   model.LeaderEpoch
 }
 
 func newOracle(s *Sim) *oracle {

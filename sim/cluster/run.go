@@ -96,7 +96,7 @@ func (s *Sim) run() error {
 		return nil
 	}
 	if err := s.until("all copies to have everything", healTime, s.level); err != nil {
-		return fmt.Errorf("R8: %w", err)
+		return fmt.Errorf("R8: %w; %s", err, s.uneven())
 	}
 	return o.same()
 }
@@ -243,7 +243,10 @@ func (s *Sim) newestImage() *metadata.Image {
 }
 
 // level reports that every replica has everything, and knows that all others have.
-func (s *Sim) level() bool {
+func (s *Sim) level() bool { return s.uneven() == "" && s.settled() }
+
+// uneven names a replica that does not have, or know, what another has.
+func (s *Sim) uneven() string {
 	ends := map[model.TopicIDPartition]model.Offset{}
 	for _, l := range s.living() {
 		for _, r := range l.n.Replicas() {
@@ -254,11 +257,12 @@ func (s *Sim) level() bool {
 				ends[tp] = end
 			}
 			if r.LogEnd() != end || r.HighWatermark() != end {
-				return false
+				return fmt.Sprintf("%s-%d on node %d ends at %d with a high watermark of %d, another copy at %d", r.TP().Topic, tp.Partition, l.n.ID(), r.LogEnd(),
+					r.HighWatermark(), end)
 			}
 		}
 	}
-	return s.settled()
+	return ""
 }
 
 // state says what keeps the cluster from being whole.
