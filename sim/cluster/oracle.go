@@ -51,7 +51,9 @@ type reign struct {
 // promise is the committed part of a partition. Compacted and page-cache topics promise less and are not here.
 type promise struct {
 	start, end model.Offset
-	marks      []mark // ascending
+	// by is the newest leader epoch that committed something: a leader of an older one, who hears late that it was elected, commits nothing.
+	by    model.LeaderEpoch
+	marks []mark // ascending
 }
 
 // mark is one batch.
@@ -251,7 +253,7 @@ func (o *oracle) leader(l living, r node.Replica, tp model.TopicIDPartition, inf
 		if r.TP().Topic == topic {
 			o.s.trace("%s leads in epoch %d, high watermark %d, end %d", name, info.LeaderEpoch, hw, r.LogEnd())
 		}
-		if c := o.committed[tp]; c != nil && r.LogEnd() < c.end {
+		if c := o.committed[tp]; c != nil && r.LogEnd() < c.end && info.LeaderEpoch >= c.by {
 			o.fail("R5", "%s leads in epoch %d with an end of %d, but %d was committed", name, info.LeaderEpoch, r.LogEnd(), c.end)
 		}
 	}
@@ -279,6 +281,9 @@ func (o *oracle) learn(r node.Replica, tp model.TopicIDPartition, hw model.Offse
 	marks, err := o.read(r, max(c.end, r.LogStart()), hw)
 	if err != nil {
 		return // closing, or its disk failed
+	}
+	if len(marks) > 0 {
+		c.by = max(c.by, r.Info().LeaderEpoch)
 	}
 	for _, m := range marks {
 		if m.base < c.end {
