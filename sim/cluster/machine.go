@@ -191,7 +191,7 @@ func (m *machine) end(how ending) {
 	case kill:
 		m.disk = m.disk.KillClone()
 	case powerCut:
-		m.disk = m.disk.CrashClone(m.s.rngFor("crash", m.name))
+		m.disk = m.disk.CrashClone(m.s.child())
 		m.s.net.Dark(m.addr, true)
 	case wipe:
 		m.disk = vfs.NewMem(m.s.draw())

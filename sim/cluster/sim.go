@@ -111,8 +111,8 @@ func (s *Sim) drawInt64(from, to int64) int64 {
 	return from + int64(s.draw()%uint64(to-from))
 }
 
-// rngFor is a generator of its own for a purpose.
-func (s *Sim) rngFor(string, string) *rand.Rand { return rand.New(rand.NewPCG(s.draw(), 3)) }
+// child is a generator of its own.
+func (s *Sim) child() *rand.Rand { return rand.New(rand.NewPCG(s.draw(), 3)) }
 
 // entropy is where a process gets its random bytes.
 func (s *Sim) entropy() io.Reader {
