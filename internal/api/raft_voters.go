@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/klamm/klamm/internal/clock"
 	"github.com/klamm/klamm/internal/controller"
 	"github.com/klamm/klamm/internal/model"
 	"github.com/klamm/klamm/internal/quorum"
@@ -32,22 +33,9 @@ func (a *API) changeVoters(ctx context.Context, try func() (controller.Outcome, 
 		if err != nil {
 			out = a.adminFailure(err)
 		}
-		if !wait || !a.pause(ctx, voterPause) {
+		if !wait || !clock.Sleep(ctx, a.Clock, voterPause) {
 			return out
 		}
-	}
-}
-
-// pause waits, and reports false when ctx ended first.
-func (a *API) pause(ctx context.Context, d time.Duration) bool {
-	over := make(chan struct{})
-	t := a.Clock.AfterFunc(d, func() { close(over) })
-	defer t.Stop()
-	select {
-	case <-over:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }
 

@@ -141,15 +141,7 @@ func (l *loop) sleep(d time.Duration) {
 }
 
 // pause waits for the time: a leader that cannot be reached is not asked again at once whatever happens here.
-func (l *loop) pause(d time.Duration) {
-	over := make(chan struct{})
-	t := l.f.o.Clock.AfterFunc(d, func() { close(over) })
-	defer t.Stop()
-	select {
-	case <-over:
-	case <-l.f.ctx.Done():
-	}
-}
+func (l *loop) pause(d time.Duration) { clock.Sleep(l.f.ctx, l.f.o.Clock, d) }
 
 // collect lists what the next fetch asks for, and says when to look again at the latest: when a partition's back-off ends.
 func (l *loop) collect() (again time.Duration) {

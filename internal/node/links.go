@@ -13,6 +13,7 @@ import (
 
 	"github.com/klamm/klamm/internal/api"
 	"github.com/klamm/klamm/internal/client"
+	"github.com/klamm/klamm/internal/clock"
 	"github.com/klamm/klamm/internal/config"
 	"github.com/klamm/klamm/internal/model"
 	"github.com/klamm/klamm/internal/peer"
@@ -476,17 +477,7 @@ func (n *Node) nodeAt(addr string) model.BrokerID {
 }
 
 // sleep waits, and reports false when ctx ended first.
-func (n *Node) sleep(ctx context.Context, d time.Duration) bool {
-	over := make(chan struct{})
-	t := n.clock.AfterFunc(d, func() { close(over) })
-	defer t.Stop()
-	select {
-	case <-over:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
+func (n *Node) sleep(ctx context.Context, d time.Duration) bool { return clock.Sleep(ctx, n.clock, d) }
 
 // each runs f for 0 to count-1 at once and waits.
 func (n *Node) each(count int, f func(int)) {
