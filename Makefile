@@ -49,7 +49,7 @@ chaos: build
 sim:
 	$(GO) run ./sim -seeds $(SEEDS)
 
-## bugs: every defect of the bug bank has to be found by the simulation within 2,000 seeds
+## bugs: the simulation looks for every defect of the bug bank in 2,000 seeds; one that it found before has to be found again
 bugs:
 	$(GO) run ./sim -bugs -seeds 2000
 

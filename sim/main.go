@@ -32,7 +32,7 @@ func main() {
 	flag.DurationVar(&o.chaos, "chaos", 30*time.Second, "how long faults happen in a seed, in simulated time")
 	flag.StringVar(&o.without, "without", "", "faults to leave out, comma-separated")
 	flag.StringVar(&o.bug, "bug", "", "run with this defect of the bug bank, until it is found")
-	flag.BoolVar(&o.bugs, "bugs", false, "run the whole bug bank: every defect has to be found within -seeds")
+	flag.BoolVar(&o.bugs, "bugs", false, "look for every defect of the bug bank in -seeds seeds")
 	flag.BoolVar(&o.quick, "quick", false, "with -bugs: only those that a few seeds find")
 	flag.IntVar(&o.procs, "procs", runtime.NumCPU(), "seeds at the same time")
 	flag.StringVar(&o.out, "out", "", "where traces are kept; a temporary directory when empty")
