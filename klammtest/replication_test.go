@@ -136,6 +136,9 @@ func inSync(ctx context.Context, t *testing.T, adm *kadm.Client, topic string, n
 		if err != nil {
 			return err
 		}
+		if len(m.Topics[topic].Partitions) == 0 { // asked of a broker that has not heard of it yet
+			return fmt.Errorf("not known: %w", m.Topics[topic].Err)
+		}
 		for _, p := range m.Topics[topic].Partitions {
 			if len(p.ISR) != n || p.Leader < 0 || p.Err != nil {
 				return fmt.Errorf("partition %d: leader %d, ISR %v, %w", p.Partition, p.Leader, p.ISR, p.Err)
@@ -259,12 +262,7 @@ func TestTooFewReplicasRefuseAcksAll(t *testing.T) {
 	adm := kadm.NewClient(clusterClient(t, c))
 	makeTopic(ctx, t, adm, "t", 1, "min.insync.replicas", "3")
 	inSync(ctx, t, adm, "t", 3)
-	m, err := adm.Metadata(ctx, "t")
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := m.Topics["t"].Partitions[0]
-	c.Broker(int(p.Replicas[2])).Kill()
+	c.Broker(int(replicasOf(ctx, t, adm, "t", 0).Replicas[2])).Kill()
 	inSync(ctx, t, adm, "t", 2)
 	cl := clusterClient(t, c, kgo.RequiredAcks(kgo.AllISRAcks()), kgo.RecordRetries(2))
 	if err := cl.ProduceSync(ctx, &kgo.Record{Topic: "t", Value: []byte("x")}).FirstErr(); !errors.Is(err, kerr.NotEnoughReplicas) {

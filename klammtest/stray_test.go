@@ -62,6 +62,9 @@ func whole(ctx context.Context, adm *kadm.Client, topic string) error {
 	if err != nil {
 		return err
 	}
+	if len(m.Topics[topic].Partitions) == 0 {
+		return fmt.Errorf("%s is not known: %w", topic, m.Topics[topic].Err)
+	}
 	for _, p := range m.Topics[topic].Partitions {
 		if len(p.ISR) != 3 {
 			return fmt.Errorf("partition %d: ISR %v", p.Partition, p.ISR)
