@@ -19,7 +19,7 @@ func addRaftVoter(a *API, r *Request, q *wire.AddRaftVoterRequest) (*wire.AddRaf
 	case q.VoterID < 0:
 		out = controller.Outcome{Code: model.InvalidRequest, Message: "Add voter request didn't include a valid voter"}
 	default:
-		out = a.changeVoters(ctx, func() (controller.Outcome, error) { return a.Controller.AddVoter(ctx, key) })
+		out = a.changeVoters(ctx, r, func() (controller.Outcome, error) { return a.Controller.AddVoter(ctx, key) })
 	}
 	return &wire.AddRaftVoterResponse{ErrorCode: out.Code, ErrorMessage: text(out)}, nil
 }

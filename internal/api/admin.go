@@ -49,6 +49,16 @@ func (a *API) adminFailure(err error) controller.Outcome {
 	return controller.Outcome{Code: code, Message: err.Error()}
 }
 
+// errRefused says that a controller that is not active was asked, and changed nothing.
+var errRefused = errors.New("this node's controller is not active")
+
+// failure is adminFailure for a request. It tells a refusal, after which another try is safe, from a decision of which it is open what became
+// of it: that one the client has to judge.
+func (r *Request) failure(a *API, err error) controller.Outcome {
+	r.refused = errors.Is(err, model.NotController)
+	return a.adminFailure(err)
+}
+
 // text is an outcome's message on the wire: null when there is none.
 func text(o controller.Outcome) *string {
 	if o.Message == "" {

@@ -69,7 +69,7 @@ func (a *API) changeConfigs(r *Request, ask []controller.AlterConfig, how config
 		return out
 	}
 	done, err := a.alterAnywhere(ctx, rest, how)
-	failed := a.adminFailure(err)
+	failed := r.failure(a, err)
 	for j, i := range places {
 		if err != nil {
 			out[i].Outcome = failed

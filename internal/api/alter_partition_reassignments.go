@@ -25,7 +25,7 @@ func alterPartitionReassignments(a *API, r *Request, q *wire.AlterPartitionReass
 	resp := wire.NewAlterPartitionReassignmentsResponse()
 	resp.AllowReplicationFactorChange = q.AllowReplicationFactorChange
 	if err != nil {
-		failed := a.adminFailure(err)
+		failed := r.failure(a, err)
 		resp.ErrorCode, resp.ErrorMessage = failed.Code, text(failed)
 		return &resp, nil
 	}

@@ -22,7 +22,7 @@ func createPartitions(a *API, r *Request, q *wire.CreatePartitionsRequest) (*wir
 	}
 	done, err := a.Controller.CreatePartitions(ctx, ask)
 	if err != nil {
-		failed := a.adminFailure(err)
+		failed := r.failure(a, err)
 		for i := range q.Topics {
 			done = append(done, controller.NamedOutcome{Name: q.Topics[i].Name, Outcome: failed})
 		}

@@ -20,7 +20,7 @@ func createTopics(a *API, r *Request, q *wire.CreateTopicsRequest) (*wire.Create
 	}
 	done, err := a.Controller.CreateTopics(ctx, ask)
 	if err != nil {
-		failed := a.adminFailure(err)
+		failed := r.failure(a, err)
 		for i := range q.Topics {
 			done = append(done, controller.CreatedTopic{Name: q.Topics[i].Name, Outcome: failed, Partitions: -1, ReplicationFactor: -1})
 		}

@@ -23,7 +23,7 @@ func deleteTopics(a *API, r *Request, q *wire.DeleteTopicsRequest) (*wire.Delete
 	}
 	done, err := a.Controller.DeleteTopics(ctx, topics)
 	if err != nil {
-		failed := a.adminFailure(err)
+		failed := r.failure(a, err)
 		for _, t := range topics {
 			done = append(done, controller.DeletedTopic{Topic: t, Outcome: failed})
 		}

@@ -25,7 +25,7 @@ func electLeaders(a *API, r *Request, q *wire.ElectLeadersRequest) (*wire.ElectL
 	}
 	done, err := a.Controller.ElectLeaders(ctx, ask)
 	if err != nil {
-		return refuseElection(q, a.adminFailure(err)), nil
+		return refuseElection(q, r.failure(a, err)), nil
 	}
 	resp := &wire.ElectLeadersResponse{}
 	if q.TopicPartitions == nil { // Kafka names every topic, and of each what had to be elected

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"time"
 
+	"github.com/klamm/klamm/internal/clock"
 	"github.com/klamm/klamm/internal/controller"
 	"github.com/klamm/klamm/internal/model"
 	"github.com/klamm/klamm/internal/server"
@@ -30,9 +32,38 @@ var ErrHere = errors.New("this node has the active controller")
 // here reports that this node decides.
 func (a *API) here() bool { return a.Remote == nil || a.Remote.Here() }
 
-// forward answers a client's request from another node. When that fails, it reports false: then this node's own controller says in the
-// request's own form that it is not active, and the client tries again.
-func (a *API) forward(r *Request) bool {
+// Between two tries to find the active controller, and for how long. A node is elected some time before its controller is active, and others
+// learn of it at any time, so whoever is asked may have to say that it is not its turn.
+const (
+	refusedPause = 20 * time.Millisecond
+	refusedTime  = 15 * time.Second
+)
+
+// decided has the active controller carry a request out, wherever it is. While a controller changes hands the client waits, as at Kafka's
+// brokers: NOT_CONTROLLER is for when that takes too long, or when nobody knows whether the request was carried out.
+func (a *API) decided(e *entry, r *Request) error {
+	ctx, cancel := context.WithTimeout(r.ctx, refusedTime)
+	defer cancel()
+	for {
+		r.again, r.refused = ctx.Err() == nil, false
+		if e.Controller && !a.here() {
+			err := a.forward(r)
+			if err == nil {
+				return nil
+			}
+			// This node's own controller says in the request's own form that it is not active.
+			r.again = r.again && errors.Is(err, ErrHere)
+		}
+		r.Image = a.Image()
+		if err := e.Serial(a, r); !errors.Is(err, errRefused) {
+			return err
+		}
+		_ = clock.Sleep(ctx, a.Clock, refusedPause) // the next try is the last one when ctx has ended
+	}
+}
+
+// forward answers a client's request from another node.
+func (a *API) forward(r *Request) error {
 	id := r.Conn.ClientID()
 	body, err := a.Remote.Forward(r.ctx, &wire.ForwardRequest{
 		Key: int16(r.Header.Key), Version: r.Version, ClientID: &id, ClientHost: r.Conn.RemoteAddr(), Listener: r.Conn.Listener().Name,
@@ -42,19 +73,23 @@ func (a *API) forward(r *Request) bool {
 		if !errors.Is(err, ErrHere) {
 			a.Logger.Warn("request could not be forwarded", "api", wire.Name(r.Header.Key), "err", err)
 		}
-		return false
+		return err
 	}
 	b := r.Reply.Bytes()
 	*b = append(*b, body...)
 	r.Reply.Send()
-	return true
+	return nil
 }
 
-// ask has this node's own request carried out where the controller is active.
+// ask has this node's own request carried out where the controller is active. Any error but ErrHere comes after all the time there is, or when
+// nobody knows what became of it: a client is told that it took too long, as by Kafka's brokers.
 func (a *API) ask(ctx context.Context, q wire.Request, version int16, resp wire.Response) error {
 	body, err := a.Remote.Forward(ctx, &wire.ForwardRequest{Key: int16(q.APIKey()), Version: version, Body: q.Append(nil, version)})
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrHere):
 		return err
+	case err != nil:
+		return controller.Outcome{Code: model.RequestTimedOut, Message: "the active controller was not reached: " + err.Error()}
 	}
 	return resp.Decode(wire.NewDecoder(body, wire.TrustedLimits()), version)
 }
@@ -71,9 +106,12 @@ func (a *API) Forwarded(ctx context.Context, c *server.Conn, q *wire.ForwardRequ
 	var out []byte
 	r := &Request{
 		Request: &server.Request{Header: wire.RequestHeader{Key: wire.Key(q.Key), Version: q.Version, ClientID: q.ClientID}, Body: q.Body},
-		Conn:    c, Version: q.Version, Image: a.Image(), ctx: ctx, out: &out,
+		Conn:    c, Version: q.Version, Image: a.Image(), ctx: ctx, out: &out, again: true,
 	}
-	if err := e.Serial(a, r); err != nil {
+	switch err := e.Serial(a, r); {
+	case errors.Is(err, errRefused):
+		return wire.ForwardResponse{ErrorCode: model.NotController}
+	case err != nil:
 		a.Logger.Info("forwarded request refused", "client", q.ClientHost, "err", err)
 		return wire.ForwardResponse{ErrorCode: model.InvalidRequest}
 	}
@@ -82,6 +120,17 @@ func (a *API) Forwarded(ctx context.Context, c *server.Conn, q *wire.ForwardRequ
 
 // createTopicsAnywhere is for topics that a broker makes on its own account.
 func (a *API) createTopicsAnywhere(ctx context.Context, ask controller.CreateTopics) ([]controller.CreatedTopic, error) {
+	limited, cancel := context.WithTimeout(ctx, refusedTime)
+	defer cancel()
+	for {
+		done, err := a.createTopicsOnce(ctx, ask)
+		if !errors.Is(err, model.NotController) || !clock.Sleep(limited, a.Clock, refusedPause) {
+			return done, err
+		}
+	}
+}
+
+func (a *API) createTopicsOnce(ctx context.Context, ask controller.CreateTopics) ([]controller.CreatedTopic, error) {
 	if a.here() {
 		return a.Controller.CreateTopics(ctx, ask)
 	}

@@ -26,12 +26,12 @@ func checkQuorumID(r *Request, id *string) controller.Outcome {
 }
 
 // changeVoters tries until it is decided, or ctx ends: a learner may have to catch up, and one change has to wait for the one before.
-func (a *API) changeVoters(ctx context.Context, try func() (controller.Outcome, error)) controller.Outcome {
+func (a *API) changeVoters(ctx context.Context, r *Request, try func() (controller.Outcome, error)) controller.Outcome {
 	for {
 		out, err := try()
 		wait := errors.Is(err, quorum.ErrChanging) || err == nil && out.Code == model.RequestTimedOut
 		if err != nil {
-			out = a.adminFailure(err)
+			out = r.failure(a, err)
 		}
 		if !wait || !clock.Sleep(ctx, a.Clock, voterPause) {
 			return out

@@ -21,7 +21,7 @@ func removeRaftVoter(a *API, r *Request, q *wire.RemoveRaftVoterRequest) (*wire.
 		out = controller.Outcome{Code: model.InvalidRequest, Message: "Remove voter request didn't include a valid voter"}
 	default:
 		leads := false
-		out = a.changeVoters(ctx, func() (controller.Outcome, error) {
+		out = a.changeVoters(ctx, r, func() (controller.Outcome, error) {
 			out, err := a.Controller.RemoveVoter(ctx, key)
 			if leads = errors.Is(err, controller.ErrLeads); leads {
 				return controller.Outcome{}, nil

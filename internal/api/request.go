@@ -20,6 +20,9 @@ type Request struct {
 
 	ctx context.Context
 	out *[]byte // takes the answer of a request that another node forwarded; nil for a client's
+
+	refused bool // this node's controller is not active, and has changed nothing
+	again   bool // then an answer is not wanted: there will be another try
 }
 
 // Context ends when the node stops. It is for calls that may wait.
@@ -59,8 +62,11 @@ func one[Q any, PQ interface {
 			return err
 		}
 		resp, err := h(a, r, q)
-		if err != nil {
+		switch {
+		case err != nil:
 			return err
+		case r.refused && r.again:
+			return errRefused
 		}
 		r.send(resp)
 		return nil

@@ -141,8 +141,8 @@ func (a *API) handle(e *entry, r *Request) error {
 	if !r.Conn.AwaitEarlier(a.ctx) {
 		return errStopping
 	}
-	if e.Controller && !a.here() && a.forward(r) {
-		return nil
+	if e.Controller || e.Parts {
+		return a.decided(e, r)
 	}
 	r.Image = a.Image()
 	return e.Serial(a, r)

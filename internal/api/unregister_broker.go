@@ -11,7 +11,7 @@ func unregisterBroker(a *API, r *Request, q *wire.UnregisterBrokerRequest) (*wir
 	defer cancel()
 	out, err := a.Controller.UnregisterBroker(ctx, model.BrokerID(q.BrokerID))
 	if err != nil {
-		out = a.adminFailure(err)
+		out = r.failure(a, err)
 	}
 	return &wire.UnregisterBrokerResponse{ErrorCode: out.Code, ErrorMessage: text(out)}, nil
 }

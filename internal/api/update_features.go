@@ -20,7 +20,7 @@ func updateFeatures(a *API, r *Request, q *wire.UpdateFeaturesRequest) (*wire.Up
 	}
 	done, err := a.Controller.UpdateFeatures(ctx, ask)
 	if err != nil {
-		done = controller.UpdatedFeatures{Outcome: a.adminFailure(err)}
+		done = controller.UpdatedFeatures{Outcome: r.failure(a, err)}
 	}
 	resp := &wire.UpdateFeaturesResponse{ErrorCode: done.Code, ErrorMessage: text(done.Outcome)}
 	if done.OK() {

@@ -243,7 +243,7 @@ func (c *Controller) settled(term int32, p *proposal, err error) {
 	}
 }
 
-// run gives a decision to the loop and waits for its outcome.
+// run gives a decision to the loop and waits for its outcome. With an error there is no reply.
 func run[R any](ctx context.Context, c *Controller, decide func(*metadata.Image) ([]metadata.Record, R)) (R, error) {
 	type result struct {
 		reply R
@@ -257,7 +257,13 @@ func run[R any](ctx context.Context, c *Controller, decide func(*metadata.Image)
 				records, reply = decide(img)
 				return records
 			},
-			settle: func(err error) { done <- result{reply, err} },
+			settle: func(err error) {
+				if err != nil { // what was decided did not happen
+					var none R
+					reply = none
+				}
+				done <- result{reply, err}
+			},
 		})
 	})
 	select {
