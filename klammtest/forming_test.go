@@ -11,17 +11,17 @@ import (
 
 	"github.com/klamm/klamm/internal/node"
 	"github.com/klamm/klamm/klammtest"
+	"github.com/klamm/klamm/test/process"
 )
 
-// freeAddr is a port that somebody had a moment ago.
+// freeAddr is an address where nobody listens, below the ports that the kernel gives away by itself, to any connection.
 func freeAddr(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addrs, err := process.FreeAddrs(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
+	return addrs[0]
 }
 
 // TestNodeThatFormsSaysWhatItWaitsFor: it lives, is not ready, and names who is missing.

@@ -25,7 +25,10 @@ func TestFirstCommitsAreTaken(t *testing.T) {
 		cl := clusterClient(t, c, kgo.MaxVersions(kversion.V3_9_0())) // names topics by name
 		adm := kadm.NewClient(cl)
 		makeTopic(ctx, t, adm, "t", 1)
-		inSync(ctx, t, adm, "t", 3)
+		eventually(ctx, t, "every broker knows the topic", func() error {
+			_, err := agreed(ctx, cl, c, "t", 0)
+			return err
+		})
 		for i := range 20 {
 			door := cl.Broker(1 + (round+i)%3)
 			group := fmt.Sprintf("g%d", i)

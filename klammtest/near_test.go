@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -31,29 +32,64 @@ func (r *reads) OnBrokerE2E(meta kgo.BrokerMetadata, key int16, e kgo.BrokerE2E)
 	}
 }
 
-// racks makes a cluster of one broker in each of the racks r1, r2, r3, and a topic whose first replica, which leads, is on broker 1.
+// racks makes a cluster of one broker in each of the racks r1, r2, r3, and a topic whose first replica, which leads, is on broker 1. It is not the first
+// leader: there are older epochs. Every broker knows.
 func racks(ctx context.Context, t *testing.T) (*klammtest.Cluster, *kadm.Client) {
 	t.Helper()
 	c := klammtest.NewCluster(t, klammtest.Set("replica.selector.class", "org.apache.kafka.common.replica.RackAwareReplicaSelector"), klammtest.Racks("r1", "r2", "r3"))
-	adm := kadm.NewClient(clusterClient(t, c))
+	cl := clusterClient(t, c)
+	adm := kadm.NewClient(cl)
 	makeTopic(ctx, t, adm, "t", 1)
-	if err := reassign(ctx, t, adm, "t", map[int32][]int32{0: {1, 2, 3}}); err != nil {
-		t.Fatal(err)
+	for _, to := range [][]int32{{2, 3, 1}, {1, 2, 3}} {
+		eventually(ctx, t, "the controller takes it", func() error { return reassign(ctx, t, adm, "t", map[int32][]int32{0: to}) })
+		settled(ctx, t, adm, "t")
+		eventually(ctx, t, "preferred leader", func() error {
+			set := kadm.TopicsSet{}
+			set.Add("t", 0)
+			if _, err := adm.ElectLeaders(ctx, kadm.ElectPreferredReplica, set); err != nil {
+				return err
+			}
+			if p, err := agreed(ctx, cl, c, "t", 0); err != nil || p.Leader != to[0] || len(p.ISR) != 3 {
+				return fmt.Errorf("%+v %w", p, err)
+			}
+			return nil
+		})
 	}
-	settled(ctx, t, adm, "t")
-	inSync(ctx, t, adm, "t", 3)
-	eventually(ctx, t, "preferred leader", func() error {
-		set := kadm.TopicsSet{}
-		set.Add("t", 0)
-		if _, err := adm.ElectLeaders(ctx, kadm.ElectPreferredReplica, set); err != nil {
-			return err
-		}
-		if p := replicasOf(ctx, t, adm, "t", 0); p.Leader != 1 {
-			return fmt.Errorf("%+v", p)
-		}
-		return nil
-	})
 	return c, adm
+}
+
+// agreed is a partition as every broker that runs has it; they learn of a change one after the other.
+func agreed(ctx context.Context, cl *kgo.Client, c *klammtest.Cluster, topic string, partition int32) (p kmsg.MetadataResponseTopicPartition, err error) {
+	req := kmsg.NewPtrMetadataRequest()
+	mt := kmsg.NewMetadataRequestTopic()
+	mt.Topic = &topic
+	req.Topics = append(req.Topics, mt)
+	asked := 0
+	for _, b := range c.Brokers {
+		if b.NodeID() == 0 {
+			continue
+		}
+		resp, err := req.RequestWith(ctx, cl.Broker(int(b.NodeID())))
+		if err != nil {
+			return p, err
+		}
+		i := -1
+		if len(resp.Topics) == 1 {
+			i = slices.IndexFunc(resp.Topics[0].Partitions, func(x kmsg.MetadataResponseTopicPartition) bool { return x.Partition == partition })
+		}
+		if i < 0 {
+			return p, fmt.Errorf("broker %d does not know the partition", b.NodeID())
+		}
+		one := resp.Topics[0].Partitions[i]
+		if asked++; asked > 1 && (one.Leader != p.Leader || one.LeaderEpoch != p.LeaderEpoch || !slices.Equal(one.ISR, p.ISR) || !slices.Equal(one.Replicas, p.Replicas)) {
+			return p, fmt.Errorf("broker %d says %+v, another one %+v", b.NodeID(), one, p)
+		}
+		p = one
+	}
+	if asked == 0 {
+		return p, errors.New("no broker runs")
+	}
+	return p, nil
 }
 
 // TestConsumersReadInTheirRack (KIP-392): the leader sends a consumer to the replica in its rack, which serves it while more is produced.
@@ -105,6 +141,10 @@ func TestFollowersAnswerConsumers(t *testing.T) {
 	defer cancel()
 	c, adm := racks(ctx, t)
 	cl := clusterClient(t, c, kgo.DefaultProduceTopic("t"))
+	at, err := agreed(ctx, cl, c, "t", 0)
+	if err != nil || at.LeaderEpoch < 1 { // without an older epoch there is nobody to be fenced
+		t.Fatalf("%+v %v", at, err)
+	}
 	for i := range 10 {
 		if err := cl.ProduceSync(ctx, kgo.StringRecord(fmt.Sprint(i))).FirstErr(); err != nil {
 			t.Fatal(err)
@@ -114,7 +154,7 @@ func TestFollowersAnswerConsumers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	epoch := topics["t"].Partitions[0].LeaderEpoch
+	epoch := at.LeaderEpoch
 	fetch := func(broker int, version int16, offset int64, epoch int32, rack string) kmsg.FetchResponseTopicPartition {
 		t.Helper()
 		req := kmsg.NewPtrFetchRequest()

@@ -37,7 +37,8 @@ func TestReassignmentsSurviveKills(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Duration(rounds)*patience/2)
 	defer cancel()
 	c := klammtest.NewCluster(t, klammtest.Brokers(5))
-	adm := kadm.NewClient(clusterClient(t, c))
+	cl := clusterClient(t, c)
+	adm := kadm.NewClient(cl)
 	const partitions = 3
 	makeTopic(ctx, t, adm, "t", partitions, "min.insync.replicas", "2", "follower.replication.throttled.replicas", "*", "leader.replication.throttled.replicas", "*")
 	inSync(ctx, t, adm, "t", 3)
@@ -49,7 +50,11 @@ func TestReassignmentsSurviveKills(t *testing.T) {
 		}
 		from, to := map[int32][]int32{}, map[int32][]int32{}
 		for p := range int32(partitions) {
-			from[p] = replicasOf(ctx, t, adm, "t", p).Replicas
+			eventually(ctx, t, "every broker knows where it is", func() error {
+				d, err := agreed(ctx, cl, c, "t", p)
+				from[p] = d.Replicas
+				return err
+			})
 			for _, i := range rng.Perm(5)[:2+rng.IntN(3)] {
 				to[p] = append(to[p], int32(i+1))
 			}
@@ -117,9 +122,12 @@ func setRates(ctx context.Context, t *testing.T, adm *kadm.Client, id int32, rat
 		resp, err := adm.AlterBrokerConfigs(ctx, []kadm.AlterConfig{
 			{Op: op, Name: "leader.replication.throttled.rate", Value: &v}, {Op: op, Name: "follower.replication.throttled.rate", Value: &v},
 		}, id)
-		if err == nil {
-			err = resp[0].Err
+		switch {
+		case err != nil:
+			return err
+		case len(resp) != 1:
+			return fmt.Errorf("%d answers", len(resp))
 		}
-		return err
+		return resp[0].Err
 	})
 }

@@ -76,9 +76,7 @@ func TestReassignUnderLoad(t *testing.T) {
 	for round, to := range [][]int32{{1, 2, 3}, {3, 4, 5}, {5, 1}, {2, 3, 4}} {
 		l.longest()
 		begin := time.Now()
-		if err := reassign(ctx, t, adm, "t", map[int32][]int32{0: to, 1: to}); err != nil {
-			t.Fatal(err)
-		}
+		eventually(ctx, t, "the controller takes it", func() error { return reassign(ctx, t, adm, "t", map[int32][]int32{0: to, 1: to}) })
 		if round == 1 {
 			c.Broker(int(to[0])).Kill() // it is to be the new leader, or is on its way to
 			c.Start()
@@ -186,11 +184,11 @@ func TestThrottleHoldsInACluster(t *testing.T) {
 	settled(ctx, t, adm, "t")
 	took := time.Since(begin)
 	t.Logf("%d bytes at %d bytes per second: %v", size, rate, took)
-	// One fetch may be ahead of its time at the end, one second of credit at the beginning.
-	if took < 2500*time.Millisecond || took > 6*time.Second {
+	// One fetch may be ahead of its time at the end, one second of credit at the beginning. A busy machine adds to it.
+	if took < 2500*time.Millisecond || took > 20*time.Second {
 		t.Errorf("%d bytes at %d bytes per second took %v", size, rate, took)
 	}
-	if _, err := os.Stat(c.Broker(int(target[2])).DataDir()); err != nil {
+	if _, err := os.Stat(filepath.Join(c.Broker(int(target[2])).DataDir(), "t-0")); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -125,10 +125,13 @@ func TestRandomBytesOnTheNodePort(t *testing.T) {
 	makeTopic(ctx, t, adm, "t", 1)
 	l := startLoad(t, c, "t", 1)
 	before := awaitMembers(ctx, t, cl, "voters [1 2 3], observers []")
-	brokers, err := adm.Metadata(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
+	var brokers kadm.Metadata
+	eventually(ctx, t, "three brokers", func() (err error) {
+		if brokers, err = adm.Metadata(ctx); err == nil && len(brokers.Brokers) != 3 {
+			err = fmt.Errorf("%v", brokers.Brokers.NodeIDs())
+		}
+		return err
+	})
 	runtime.GC()
 	var mem runtime.MemStats
 	runtime.ReadMemStats(&mem)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"testing"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -24,9 +23,7 @@ func TestTopicDeletedWhileABrokerWasDownCostsItNoDirectory(t *testing.T) {
 	down := c.Brokers[0]
 	for round := range 3 {
 		topic := fmt.Sprintf("gone-%d", round)
-		if _, err := adm.CreateTopic(ctx, 2, 3, nil, topic); err != nil {
-			t.Fatal(err)
-		}
+		create(ctx, t, adm, 2, 3, topic)
 		eventually(ctx, t, "all in sync", func() error { return whole(ctx, adm, topic) })
 		down.Kill()
 		eventually(ctx, t, "deletion", func() error {
@@ -38,12 +35,8 @@ func TestTopicDeletedWhileABrokerWasDownCostsItNoDirectory(t *testing.T) {
 		})
 		c.Start()
 		after := fmt.Sprintf("after-%d", round)
-		if _, err := adm.CreateTopic(ctx, 2, 3, nil, after); err != nil {
-			t.Fatal(err)
-		}
-		limited, done := context.WithTimeout(ctx, 15*time.Second)
-		eventually(limited, t, "a replica on the broker that was down", func() error { return whole(ctx, adm, after) })
-		done()
+		create(ctx, t, adm, 2, 3, after)
+		eventually(ctx, t, "a replica on the broker that was down", func() error { return whole(ctx, adm, after) })
 	}
 }
 
