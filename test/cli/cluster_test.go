@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -27,14 +28,6 @@ func TestClusterVerbs(t *testing.T) {
 		}
 		return r.stdout
 	}
-	has := func(got string, want ...string) {
-		t.Helper()
-		for _, w := range want {
-			if !strings.Contains(got, w) {
-				t.Errorf("no %q in\n%s", w, got)
-			}
-		}
-	}
 	ok("topic", "create", "t", "--partitions", "3", "--replication-factor", "3", "--config", "min.insync.replicas=3")
 	var q struct {
 		Leader  int
@@ -47,33 +40,34 @@ func TestClusterVerbs(t *testing.T) {
 	if err := json.Unmarshal([]byte(ok("cluster", "quorum", "-o", "json")), &q); err != nil || q.Leader < 1 || len(q.Members) != 3 || len(q.Members[0].Directory) != 22 {
 		t.Fatalf("%+v %v", q, err)
 	}
-	has(ok("cluster", "quorum"), "leader ", "voter", "just now", "DIRECTORY")
-	has(ok("cluster", "health"), "healthy", "leaders", "min.insync.replicas  yes", "leader skew", "/readyz says 200 OK")
-	has(ok("cluster", "events"), "controller-active", "broker 1 registered, at 127.0.0.1:", "takes part")
+	until(t, s, 0, "cluster quorum", "leader ", "voter", "just now", "DIRECTORY")
+	until(t, s, 0, "cluster health", "healthy", "leaders", "min.insync.replicas  yes", "leader skew", "/readyz says 200 OK")
+	until(t, s, 0, "cluster events", "controller-active", "broker 1 registered, at 127.0.0.1:", "takes part")
 
 	dead := q.Leader%3 + 1 // founders are numbered in the order of their addresses
 	c.Kill(place(c, dead))
-	begin := time.Now()
-	var r result
-	for !strings.Contains(r.stdout, "under-replicated") && time.Since(begin) < 30*time.Second {
-		r = s.run(t, "", "klamm", "cluster", "status")
-	}
+	// Whoever is asked: brokers learn of a death one after the other.
 	away := "broker " + string(rune('0'+dead)) + " is away"
-	has(r.stdout, "3 partitions under min.insync.replicas: t-0 ("+away+")", "3 partitions under-replicated: t-0 ("+away)
-	r = s.run(t, "", "klamm", "cluster", "health")
-	if r.code != 1 {
-		t.Errorf("exit code %d", r.code)
+	r := until(t, s, 0, "cluster status", "3 partitions under min.insync.replicas: t-0 ("+away+")", "3 partitions under-replicated: t-0 ("+away)
+	until(t, s, 1, "cluster health", "not healthy", "min.insync.replicas  NO", "3 partitions under-replicated")
+	// Exit code 3: what one node knows is missing.
+	until(t, s, 3, "cluster events --kind broker-fenced", "fenced: its process is dead (its connections closed)", "could not be asked")
+	until(t, s, r.code, "cluster quorum", "node "+string(rune('0'+dead))+" (voter) is silent", "2 of 3 voters answer")
+}
+
+// until runs a command until it ends with a code and says all that is wanted.
+func until(t *testing.T, s *shell, code int, command string, want ...string) result {
+	t.Helper()
+	for begin := time.Now(); ; {
+		r := s.run(t, "", append([]string{"klamm"}, strings.Fields(command)...)...)
+		missing := slices.DeleteFunc(slices.Clone(want), func(w string) bool { return strings.Contains(r.stdout, w) })
+		if len(missing) == 0 && r.code == code {
+			return r
+		}
+		if time.Since(begin) > 30*time.Second {
+			t.Fatalf("%s: exit code %d, no %q in\n%s%s", command, r.code, missing, r.stdout, r.stderr)
+		}
 	}
-	has(r.stdout, "not healthy", "min.insync.replicas  NO", "3 partitions under-replicated")
-	r = s.run(t, "", "klamm", "cluster", "events", "--kind", "broker-fenced")
-	has(r.stdout, "fenced: its process is dead (its connections closed)", "could not be asked")
-	if r.code != 3 {
-		t.Errorf("exit code %d of what one node is missing in", r.code)
-	}
-	for !strings.Contains(r.stdout, "is silent") && time.Since(begin) < 30*time.Second {
-		r = s.run(t, "", "klamm", "cluster", "quorum")
-	}
-	has(r.stdout, "node "+string(rune('0'+dead))+" (voter) is silent", "2 of 3 voters answer")
 }
 
 // place is where a node stands in the cluster's lists.
@@ -116,12 +110,11 @@ func TestEventsSayWhoDoesNotFetch(t *testing.T) {
 			End    int `json:"log_end_offset"`
 		} `json:"partition_list"`
 	}
-	for begin := time.Now(); len(topics) == 0 || topics[0].List[0].End == 0; {
-		if err := json.Unmarshal([]byte(run("", "topic", "describe", "t", "-o", "json").stdout), &topics); err != nil {
-			t.Fatal(err)
-		}
+	for begin := time.Now(); len(topics) == 0 || len(topics[0].List) == 0 || topics[0].List[0].End == 0; {
+		r := run("", "topic", "describe", "t", "-o", "json") // of a broker that may not have heard of it
+		err := json.Unmarshal([]byte(r.stdout), &topics)
 		if time.Since(begin) > 30*time.Second {
-			t.Fatal("the first record did not come")
+			t.Fatalf("the first record did not come: %v\n%s%s", err, r.stdout, r.stderr)
 		}
 	}
 	var q struct{ Leader int }
