@@ -61,6 +61,20 @@ func strangers(group, topic string) []wrong {
 	}
 }
 
+// awaitCoordinator waits until a group has a coordinator: the first question for one makes the topic of groups.
+func awaitCoordinator(t *testing.T, c rawConn, group string) {
+	t.Helper()
+	for range 100 {
+		find := kmsg.NewPtrFindCoordinatorRequest()
+		find.Version, find.CoordinatorKeys = 4, []string{group}
+		if r := c.mustAsk(t, find).(*kmsg.FindCoordinatorResponse); r.Coordinators[0].ErrorCode == 0 {
+			return
+		}
+		time.Sleep(100 * time.Millisecond) // a client's back-off: there is nothing to be told by
+	}
+	t.Fatalf("%s has no coordinator", group)
+}
+
 // TestStrangers plays the parts of a group's life in the wrong order.
 func TestStrangers(t *testing.T) {
 	tg := attack(t)
@@ -68,15 +82,7 @@ func TestStrangers(t *testing.T) {
 	tg.createTopic(t, topic, 1, nil)
 	c := tg.dial(t)
 	group := "group-" + topic
-	// The first request for a group may have to wait for the coordinator.
-	for range 100 {
-		find := kmsg.NewPtrFindCoordinatorRequest()
-		find.Version, find.CoordinatorKeys = 4, []string{group}
-		if r := c.mustAsk(t, find).(*kmsg.FindCoordinatorResponse); r.Coordinators[0].ErrorCode == 0 {
-			break
-		}
-		time.Sleep(100 * time.Millisecond) // a client's back-off: there is nothing to be told by
-	}
+	awaitCoordinator(t, c, group)
 	for _, tc := range strangers(group, topic) {
 		code := int16(0)
 		for range 100 {
