@@ -59,6 +59,8 @@ func simDraw(n uint32) uint32 {
 	{"runtime/proc.go", "	if randomizeScheduler && next && randn(2) == 0 {\n", "	if next && simState != 0 && (gp.bubble == nil || simNext()&1 == 0) {\n"},
 	{"runtime/time.go", "			t.rand = cheaprand()\n", "			t.rand = uint32(simNext())\n"},
 	{"internal/sync/mutex.go", "starvationThresholdNs = 1e6", "starvationThresholdNs = 1e18"},
+	// Addresses: they are the order of a map whose keys are pointers.
+	{"runtime/malloc.go", "randomizeHeapBase = goexperiment.RandomizedHeapBase64 &&", "randomizeHeapBase = false && goexperiment.RandomizedHeapBase64 &&"},
 	// A goroutine that waits for a mutex waits for another that may be waiting for time: a disk that hangs, held under a log's lock.
 	{"runtime/runtime2.go", "	waitReasonSynctestRun:           true,\n", `	waitReasonSynctestRun:           true,
 	waitReasonSyncMutexLock:         true,
