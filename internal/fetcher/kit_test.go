@@ -38,6 +38,7 @@ type stage struct {
 	t       testing.TB
 	brokers map[model.BrokerID]*broker
 	seg     int // segment.bytes
+	backOff time.Duration
 
 	mu struct {
 		sync.Mutex
@@ -45,6 +46,8 @@ type stage struct {
 		state map[int32]metadata.Partition
 		cut   map[[2]model.BrokerID]bool // from, to
 		asked []*wire.FetchRequest       // by anyone
+		// report is called with every report, under the lock: it may change one, or lose it by an error.
+		report func(*wire.FetchRequest) error
 	}
 }
 
@@ -56,6 +59,7 @@ type broker struct {
 	dir     *commitlog.Dir
 	fetcher *Fetcher
 	peers   *client.Client
+	reports *client.Client // an answer that waits must not stand before theirs
 	server  *server.Server
 	addr    string
 	epoch   atomic.Int64
@@ -75,7 +79,12 @@ func idOf(p int32) model.TopicIDPartition {
 }
 
 func newStage(t testing.TB, brokers int, maxWait time.Duration) *stage {
-	s := &stage{t: t, brokers: map[model.BrokerID]*broker{}, seg: 1 << 20}
+	return newSlowStage(t, brokers, maxWait, 100*time.Millisecond)
+}
+
+// newSlowStage has another back-off. No fetch waits for longer than that.
+func newSlowStage(t testing.TB, brokers int, maxWait, backOff time.Duration) *stage {
+	s := &stage{t: t, brokers: map[model.BrokerID]*broker{}, seg: 1 << 20, backOff: backOff}
 	s.mu.state, s.mu.cut = map[int32]metadata.Partition{}, map[[2]model.BrokerID]bool{}
 	img, _, err := metadata.Empty("stage").Apply(1, []metadata.Record{&metadata.TopicRecord{Name: "t", TopicID: topicID()}})
 	if err != nil {
@@ -128,14 +137,16 @@ func (s *stage) newBroker(id model.BrokerID, maxWait time.Duration) *broker {
 			s.t.Error(err)
 		}
 	})
-	b.peers = client.New(client.Options{Dial: (&net.Dialer{}).DialContext, Clock: clock.Real(), ID: fmt.Sprint(id)})
+	o := client.Options{Dial: (&net.Dialer{}).DialContext, Clock: clock.Real(), ID: fmt.Sprint(id)}
+	b.peers, b.reports = client.New(o), client.New(o)
 	b.fetcher = New(Options{
 		Me: id, Epoch: func() model.BrokerEpoch { return model.BrokerEpoch(b.epoch.Load()) }, Call: b.call, Report: b.call, Clock: clock.Real(), Logger: testLogger(),
-		MaxWait: maxWait, BackOff: 100 * time.Millisecond,
+		MaxWait: maxWait, BackOff: s.backOff,
 	})
 	s.t.Cleanup(func() {
 		b.fetcher.Close()
 		b.peers.Close()
+		b.reports.Close()
 		cancel()
 		_ = b.server.Close()
 		serving.Wait()
@@ -163,18 +174,36 @@ func (b *broker) call(ctx context.Context, to model.BrokerID, req wire.Request, 
 	}
 	b.s.mu.Lock()
 	b.s.mu.asked = append(b.s.mu.asked, q)
-	cut := b.s.mu.cut[[2]model.BrokerID{b.id, to}]
-	b.s.mu.Unlock()
-	if cut {
-		return errCut
+	var err error
+	if b.s.mu.cut[[2]model.BrokerID{b.id, to}] {
+		err = errCut
+	} else if b.s.mu.report != nil && isReport(q) {
+		err = b.s.mu.report(q)
 	}
-	err := b.peers.Peer(b.s.brokers[to].addr).Call(ctx, req, version, resp)
+	b.s.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	peers := b.peers
+	if isReport(q) {
+		peers = b.reports
+	}
+	err = peers.Peer(b.s.brokers[to].addr).Call(ctx, req, version, resp)
 	b.s.mu.Lock()
 	defer b.s.mu.Unlock()
 	if b.s.mu.cut[[2]model.BrokerID{b.id, to}] {
 		return errCut // meanwhile
 	}
 	return err
+}
+
+// isReport tells reports from fetches.
+func isReport(q *wire.FetchRequest) bool { return q.SessionEpoch == -1 }
+
+func (s *stage) onReport(f func(*wire.FetchRequest) error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.report = f
 }
 
 // cutOff breaks, or mends, the wire from one broker to another.

@@ -53,6 +53,8 @@ type followed struct {
 	// until is when it is asked for again after an error, fails how many there were in a row; zero without one.
 	until time.Time
 	fails int
+	// tail is the log's end up to which a sync was last asked for, in the hands of the loop's goroutine.
+	tail model.Offset
 }
 
 func newLoop(f *Fetcher, leader model.BrokerID) *loop {
@@ -170,6 +172,7 @@ func (l *loop) collect() (again time.Duration) {
 			// Failed; or it has another leader by now, and comes to another loop.
 		default:
 			l.want = append(l.want, wanted{fp.id, pos})
+			l.reports.cover(fp, &pos)
 		}
 	}
 	return again
@@ -268,9 +271,8 @@ func (l *loop) take(id model.TopicIDPartition, r *wire.FetchResponseTopicPartiti
 		if err == nil && len(r.Records) > 0 && fp.p.CountsTaken() {
 			l.f.o.Taking.Took(len(r.Records))
 		}
-		// Without records, too, there may be a tail that is not synced yet: of when this node led.
-		if err == nil && pos.Synced >= 0 && (len(r.Records) > 0 || pos.Synced < pos.Offset) {
-			l.reports.expect(fp)
+		if err == nil && pos.Synced >= 0 && len(r.Records) > 0 {
+			l.reports.expect(fp, fp.p.LogEnd())
 		}
 	}
 	l.note(id, fp, err)
@@ -290,6 +292,10 @@ func (l *loop) cut(p *replication.Partition, pos replication.Position, r *wire.F
 // yet that it is one.
 const firstRest = 10 * time.Millisecond
 
+func rest(fails int, limit time.Duration) time.Duration {
+	return min(firstRest<<min(fails, 10), limit)
+}
+
 // note leaves a partition alone for a while after an error. News of its leader puts it back at once.
 func (l *loop) note(id model.TopicIDPartition, fp *followed, err error) {
 	now := l.f.o.Clock.Now()
@@ -299,8 +305,7 @@ func (l *loop) note(id model.TopicIDPartition, fp *followed, err error) {
 		l.mu.Unlock()
 		return
 	}
-	rest := min(firstRest<<min(fp.fails, 10), l.f.o.BackOff)
-	fp.until = now.Add(rest)
+	fp.until = now.Add(rest(fp.fails, l.f.o.BackOff))
 	fp.fails++
 	l.mu.Unlock()
 	level := slog.LevelDebug

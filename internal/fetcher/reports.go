@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/klamm/klamm/internal/model"
+	"github.com/klamm/klamm/internal/replication"
 	"github.com/klamm/klamm/internal/wire"
 )
 
@@ -23,8 +25,9 @@ type reports struct {
 		sync.Mutex
 		open int // syncs that were asked for
 		due  []*followed
-		// fetching says that no fetch will carry the news soon.
+		// fetching says that no fetch will carry the news soon; round counts the fetches.
 		fetching bool
+		round    int
 	}
 }
 
@@ -35,12 +38,21 @@ func newReports(l *loop) *reports {
 	return &reports{l: l, signal: make(chan struct{}, 1), settled: make(chan struct{}, 1)}
 }
 
-// expect asks for a sync of what was appended.
-func (r *reports) expect(fp *followed) {
+// expect asks for a sync of the log, which ends at end.
+func (r *reports) expect(fp *followed, end model.Offset) {
+	fp.tail = end
 	r.mu.Lock()
 	r.mu.open++
 	r.mu.Unlock()
 	fp.p.AwaitSynced(fp, 0)
+}
+
+// cover sees to it that a fetch does not leave with less than the whole log synced and nobody to report the rest: besides what a loop has
+// appended itself, that is the tail of when this node led, or followed another leader or an earlier epoch, whose waits have ended with that.
+func (r *reports) cover(fp *followed, pos *replication.Position) {
+	if pos.Synced >= 0 && pos.Synced < pos.Offset && fp.tail != pos.Offset {
+		r.expect(fp, pos.Offset)
+	}
 }
 
 // Wake implements replication.Waiter: what was appended is on the disk, or the replica has another leader or none. A failed log shows at the
@@ -53,13 +65,9 @@ func (r *reports) synced(fp *followed, err error) {
 	if r.mu.open--; r.mu.open == 0 {
 		poke(r.settled)
 	}
-	if err != nil || !r.mu.fetching {
-		return
+	if err == nil && r.mu.fetching {
+		r.dueLocked(fp)
 	}
-	if !slices.Contains(r.mu.due, fp) {
-		r.mu.due = append(r.mu.due, fp)
-	}
-	poke(r.signal)
 }
 
 // poke leaves a word in a channel that holds one.
@@ -75,7 +83,9 @@ func poke(c chan struct{}) {
 func (r *reports) fetching(on bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.mu.fetching = on
+	if r.mu.fetching = on; on {
+		r.mu.round++
+	}
 }
 
 // settle waits for the disk, but not for long.
@@ -98,32 +108,76 @@ func (r *reports) settle(ctx context.Context) {
 	}
 }
 
-// run sends reports until the fetcher is closed. One that is lost does no harm: the next fetch says the same.
+// run sends reports until the fetcher is closed. One that is lost, or refused because the leader does not know yet that it leads, is sent again
+// until a fetch has left since, which says the same: the fetch that is under way may have been sent before, and have come behind.
 func (r *reports) run() {
 	f := r.l.f
+	fails := 0
 	for {
 		select {
 		case <-r.signal:
 		case <-f.ctx.Done():
 			return
 		}
-		q := r.request()
+		q, due, round := r.request()
 		if q == nil {
 			continue
 		}
-		ctx, cancel := context.WithTimeout(f.ctx, callSlack)
-		var answer wire.FetchResponse
-		if err := f.o.Report(ctx, r.l.leader, q, fetchVersion, &answer); err != nil {
+		if err := r.send(q); err != nil {
 			f.o.Logger.Debug("report of what is synced was lost", "leader", r.l.leader, "err", err)
+			f.o.Clock.AfterFunc(rest(fails, f.o.BackOff), func() { r.again(due, round) })
+			fails++
+			continue
 		}
-		cancel()
+		fails = 0
 	}
 }
 
-// request is a report of everything that is due, nil when nothing is any more.
-func (r *reports) request() *wire.FetchRequest {
+// send sends a report. It fails if the leader did not take all of it.
+func (r *reports) send(q *wire.FetchRequest) error {
+	ctx, cancel := context.WithTimeout(r.l.f.ctx, callSlack)
+	defer cancel()
+	var answer wire.FetchResponse
+	if err := r.l.f.o.Report(ctx, r.l.leader, q, fetchVersion, &answer); err != nil {
+		return err
+	}
+	if answer.ErrorCode != model.None {
+		return answer.ErrorCode
+	}
+	for i := range answer.Responses {
+		for j := range answer.Responses[i].Partitions {
+			if code := answer.Responses[i].Partitions[j].ErrorCode; code != model.None {
+				return code
+			}
+		}
+	}
+	return nil
+}
+
+// again puts back what a report did not bring to the leader, if no fetch has since.
+func (r *reports) again(due []*followed, round int) {
 	r.mu.Lock()
-	due := r.mu.due
+	defer r.mu.Unlock()
+	if round != r.mu.round {
+		return
+	}
+	for _, fp := range due {
+		r.dueLocked(fp)
+	}
+}
+
+// dueLocked has a partition reported.
+func (r *reports) dueLocked(fp *followed) {
+	if !slices.Contains(r.mu.due, fp) {
+		r.mu.due = append(r.mu.due, fp)
+	}
+	poke(r.signal)
+}
+
+// request is a report of everything that is due, nil when nothing is any more; and what that was, and after which fetch.
+func (r *reports) request() (_ *wire.FetchRequest, due []*followed, round int) {
+	r.mu.Lock()
+	due, round = r.mu.due, r.mu.round
 	r.mu.due = nil
 	r.mu.Unlock()
 	slices.SortFunc(due, func(a, b *followed) int { return compareIDs(a.id, b.id) })
@@ -138,7 +192,7 @@ func (r *reports) request() *wire.FetchRequest {
 		}
 	}
 	if len(q.Topics) == 0 {
-		return nil
+		return nil, nil, round
 	}
-	return &q
+	return &q, due, round
 }
