@@ -32,6 +32,9 @@ type partitionState struct {
 	ISR       []int32 `json:"isr"`
 	Adding    []int32 `json:"adding"`
 	Removing  []int32 `json:"removing"`
+
+	offline []int32 // replicas whose broker is away, or whose directory has failed
+	planned bool    // it was to move
 }
 
 func (s *partitionState) name() string { return fmt.Sprintf("%s-%d", s.Topic, s.Partition) }
@@ -110,7 +113,8 @@ func partitions(ctx context.Context, adm *connect.Cluster, sel selection) ([]par
 			if !sel.has(t.Topic, p.Partition) {
 				continue
 			}
-			s := partitionState{Topic: t.Topic, Partition: p.Partition, Leader: p.Leader, Epoch: p.LeaderEpoch, Replicas: p.Replicas, ISR: p.ISR, Adding: []int32{}, Removing: []int32{}}
+			s := partitionState{Topic: t.Topic, Partition: p.Partition, Leader: p.Leader, Epoch: p.LeaderEpoch, Replicas: p.Replicas, ISR: p.ISR, Adding: []int32{}, Removing: []int32{},
+				offline: p.OfflineReplicas}
 			if r, ok := on[s.name()]; ok {
 				s.Replicas, s.Adding, s.Removing = r.Replicas, r.AddingReplicas, r.RemovingReplicas
 			}

@@ -5,12 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/klamm/klamm/internal/cli/connect"
 	"github.com/klamm/klamm/internal/cli/moves"
@@ -51,9 +49,15 @@ func placement(ctx context.Context, adm *connect.Cluster, sel selection) ([]move
 		}
 		parts = append(parts, now[i].place())
 	}
+	brokers, err := takers(ctx, adm)
+	return parts, brokers, err
+}
+
+// takers are the brokers that live, and whether they may take replicas.
+func takers(ctx context.Context, adm *connect.Cluster) ([]moves.Broker, error) {
 	list, err := adm.ListBrokers(ctx)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	var brokers []moves.Broker
 	for _, b := range list {
@@ -63,11 +67,11 @@ func placement(ctx context.Context, adm *connect.Cluster, sel selection) ([]move
 		}
 		closed, err := moving.Cordoned(ctx, adm, b.NodeID)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		brokers = append(brokers, moves.Broker{ID: b.NodeID, Rack: rack, Cordoned: closed})
 	}
-	return parts, brokers, nil
+	return brokers, nil
 }
 
 func (a *app) partitionElect() *cobra.Command {
@@ -227,126 +231,4 @@ func (a *app) endThrottles(ctx context.Context, adm *connect.Cluster) error {
 		a.note("the throttles of moves are gone")
 	}
 	return err
-}
-
-func (a *app) brokerDrain() *cobra.Command {
-	var f moveFlags
-	var wait bool
-	c := &cobra.Command{
-		Use: "drain ID", Short: "move every replica of a broker to others", Args: cobra.ExactArgs(1), ValidArgsFunction: a.completeBrokers,
-		RunE: func(c *cobra.Command, args []string) error {
-			id, err := brokerID(args[0])
-			if err != nil {
-				return err
-			}
-			return a.withAdmin(func(adm *connect.Cluster) error { return a.drain(c.Context(), adm, id, wait, &f) })
-		},
-	}
-	c.Flags().BoolVar(&wait, "wait", false, "return when the broker holds nothing any more")
-	return f.register(c)
-}
-
-func (a *app) brokerDecommission() *cobra.Command {
-	var f moveFlags
-	c := &cobra.Command{
-		Use: "decommission ID", Short: "drain a broker, wait, and take it out of the cluster when it has stopped", Args: cobra.ExactArgs(1),
-		Long:              "Move every replica of a broker to others, wait until it holds nothing any more, and forget it. Stop its process when that is asked for.",
-		ValidArgsFunction: a.completeBrokers,
-		RunE: func(c *cobra.Command, args []string) error {
-			id, err := brokerID(args[0])
-			if err != nil {
-				return err
-			}
-			return a.withAdmin(func(adm *connect.Cluster) error {
-				if err := a.drain(c.Context(), adm, id, true, &f); err != nil || f.dryRun {
-					return err
-				}
-				return a.unregister(c.Context(), adm, id)
-			})
-		},
-	}
-	return f.register(c)
-}
-
-// lookAgain is the pause between two looks at something that takes its time.
-const lookAgain = 500 * time.Millisecond
-
-func (a *app) drain(ctx context.Context, adm *connect.Cluster, id int32, wait bool, f *moveFlags) error {
-	parts, brokers, err := placement(ctx, adm, selection{})
-	if err != nil {
-		return err
-	}
-	plan, err := moves.Drain(parts, brokers, id)
-	if err != nil {
-		return &fault{why: err, next: "add a broker, or lower the replication factor with klamm partition move", code: ExitError}
-	}
-	if slices.ContainsFunc(brokers, func(b moves.Broker) bool { return b.ID == id }) {
-		// First, so that nothing new comes while the old goes. A broker that is gone gets nothing anyway.
-		f.before = func() error {
-			a.note("broker %d gets no new partitions until klamm broker recommission %d", id, id)
-			return moving.Cordon(ctx, adm, id, true)
-		}
-	}
-	if err := a.carryOut(ctx, adm, plan, f); err != nil || f.dryRun {
-		return err
-	}
-	if len(plan) == 0 && f.before != nil {
-		if err := f.before(); err != nil {
-			return err
-		}
-	}
-	if !wait {
-		return nil
-	}
-	for {
-		on, err := onTheMove(ctx, adm)
-		if err != nil {
-			return err
-		}
-		if len(on) == 0 {
-			a.printf("broker %d holds nothing any more\n", id)
-			return nil
-		}
-		a.note("%s still on the move", plural(len(on), "partition"))
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(lookAgain):
-		}
-	}
-}
-
-// unregister forgets a broker once it has stopped: one that lives would come back at once.
-func (a *app) unregister(ctx context.Context, adm *connect.Cluster, id int32) error {
-	told := false
-	for {
-		list, err := adm.ListBrokers(ctx)
-		if err != nil {
-			return err
-		}
-		if !slices.ContainsFunc(list, func(b kadm.BrokerDetail) bool { return b.NodeID == id }) {
-			break
-		}
-		if !told {
-			a.printf("broker %d may be stopped now; waiting for that\n", id)
-			a.flush()
-			told = true
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(lookAgain):
-		}
-	}
-	req := kmsg.NewPtrUnregisterBrokerRequest()
-	req.BrokerID = id
-	resp, err := req.RequestWith(ctx, adm.Raw)
-	if err == nil {
-		err = kerr.ErrorForCode(resp.ErrorCode)
-	}
-	if err != nil {
-		return fmt.Errorf("broker %d: %w", id, err)
-	}
-	a.printf("broker %d is forgotten\n", id)
-	return nil
 }
