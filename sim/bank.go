@@ -49,7 +49,7 @@ func (r *runner) bank(ctx context.Context) error {
 }
 
 // hunt runs seeds with a defect until one finds it: one that fails with the defect and not without. What is wrong anyway is no find, nor is a cluster
-// that stands still: every defect of the bank makes one do what it must not do.
+// that stands still, or goes round in circles: every defect of the bank makes one do what it must not do.
 func (r *runner) hunt(ctx context.Context, bug string) (found *cluster.Result, ran int) {
 	r.o.bug = bug
 	whole := *r.o
@@ -58,7 +58,7 @@ func (r *runner) hunt(ctx context.Context, bug string) (found *cluster.Result, r
 	c := r.o.circumstances()
 	r.each(ctx, c, func(res cluster.Result) bool {
 		ran++
-		wrong := res.Failure != "" && !strings.HasPrefix(res.Failure, "liveness")
+		wrong := res.Failure != "" && !strings.HasPrefix(res.Failure, "liveness") && !strings.HasPrefix(res.Failure, noResult)
 		if wrong && found == nil && without.seed(ctx, res.Seed, c, fmt.Sprintf("without-%d", res.Seed)).Failure == "" {
 			found = &res
 		}

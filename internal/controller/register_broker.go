@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/klamm/klamm/internal/bug"
+	"github.com/klamm/klamm/internal/invariant"
 	"github.com/klamm/klamm/internal/metadata"
 	"github.com/klamm/klamm/internal/model"
 )
@@ -153,6 +154,7 @@ func (e *electorate) restarted(c *change, b *comeback) {
 	_, others := e.first(c.old.Replicas, without(c.old.ISR, b.id))
 	switch {
 	case slices.Contains(c.old.ISR, b.id) && !others && e.live(b.id) && !(wiped && b.offline):
+		invariant.Sometimes("a restarted broker led on")
 		c.next.Leader = b.id
 		c.bump = !bug.Is(bug.RestartKeepsEpoch)
 	case slices.Contains(c.old.ISR, b.id), slices.Contains(c.old.ELR, b.id):

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/klamm/klamm/internal/api"
+	"github.com/klamm/klamm/internal/bug"
 	"github.com/klamm/klamm/internal/client"
 	"github.com/klamm/klamm/internal/controller"
 	"github.com/klamm/klamm/internal/metadata"
@@ -163,10 +164,13 @@ func registerAt(ctx context.Context, p *client.Peer, r *controller.Registration)
 // beat sends one heartbeat.
 func (n *Node) beat(ctx context.Context, wantShutdown bool) (reply controller.HeartbeatReply, err error) {
 	h := controller.Heartbeat{ID: n.me, Epoch: n.brokerEpoch(), Offset: n.image.Load().Offset, WantShutdown: wantShutdown, OfflineDirs: n.dirs.offline()}
+	var sent time.Time
 	err = n.decide(ctx, repeatable, func(ctx context.Context) (err error) {
+		sent = n.quorum.Backed()
 		reply, err = n.controller.Heartbeat(ctx, h)
 		return err
 	}, func(ctx context.Context, p *client.Peer) error {
+		sent = n.clock.Now()
 		q := wire.BrokerHeartbeatRequest{BrokerID: int32(h.ID), BrokerEpoch: int64(h.Epoch), MetadataOffset: int64(h.Offset), WantShutdown: h.WantShutdown,
 			OfflineDirs: h.OfflineDirs}
 		var resp wire.BrokerHeartbeatResponse
@@ -176,6 +180,9 @@ func (n *Node) beat(ctx context.Context, wantShutdown bool) (reply controller.He
 		reply = controller.HeartbeatReply{Fenced: resp.Fenced, CaughtUp: resp.CaughtUp, MayStopNow: resp.MayStopNow}
 		return remoteError(resp.ErrorCode, nil)
 	})
+	if err == nil && !reply.Fenced {
+		n.links.lease.renew(sent)
+	}
 	return reply, err
 }
 
@@ -203,7 +210,7 @@ func (n *Node) takesPart() bool {
 // their offsets away again, and nobody could tell by the epochs (KIP-101, R5). The registration of this process ends the epoch.
 func (n *Node) leads(img *metadata.Image, m *metadata.Partition) bool {
 	b := img.Broker(n.me)
-	return m.Leader == n.me && b != nil && b.Incarnation == n.incarnation
+	return m.Leader == n.me && b != nil && (b.Incarnation == n.incarnation || bug.Is(bug.RestartKeepsEpoch))
 }
 
 // live sends heartbeats until the node stops, and registers again when the controller does not know this process any more.

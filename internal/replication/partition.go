@@ -42,6 +42,8 @@ type Options struct {
 	Config  Config
 	ISR     ISRProposer // may be nil while every partition has one replica
 	Sending *Throttle   // of this node as a leader; may be nil
+	// Lapsed reports that this node may have been replaced wherever it leads, without having heard of it. May be nil.
+	Lapsed func() bool
 }
 
 // Partition is this node's replica of one partition.
@@ -53,6 +55,7 @@ type Partition struct {
 	stats Stats
 	me    model.BrokerID
 
+	lapsed    func() bool
 	sending   *Throttle
 	throttled atomic.Pointer[Throttled]
 
@@ -103,7 +106,10 @@ type Stats struct {
 
 // New makes the replica that keeps its records in o.Log. It serves nothing before BecomeLeader or BecomeFollower.
 func New(o Options) *Partition {
-	p := &Partition{tp: o.TP, id: o.TopicID, clock: o.Clock, isr: o.ISR, me: o.Me, sending: o.Sending}
+	p := &Partition{tp: o.TP, id: o.TopicID, clock: o.Clock, isr: o.ISR, me: o.Me, lapsed: o.Lapsed, sending: o.Sending}
+	if p.lapsed == nil {
+		p.lapsed = func() bool { return false }
+	}
 	p.current.Store(o.Log)
 	p.mu.state = state{me: o.Me, leader: model.NoBroker, epoch: model.NoLeaderEpoch, partitionEpoch: -1}
 	p.mu.hw = o.Log.HighWatermark()

@@ -80,7 +80,7 @@ func (p *Partition) Read(r *Read) (ReadResult, error) {
 		}
 	}
 	if end := p.log().End(); r.Offset < res.LogStart || r.Offset > end {
-		return res, &commitlog.Error{TP: p.tp, Offset: r.Offset, Err: commitlog.ErrOffsetOutOfRange}
+		return res, p.outOfRange(v, r, end)
 	}
 	if r.ReplicaID >= 0 {
 		if err := p.followerFetched(r); err != nil {
@@ -98,6 +98,18 @@ func (p *Partition) Read(r *Read) (ReadResult, error) {
 		p.sending.Took(int(res.Slice.Len))
 	}
 	return res, nil
+}
+
+// outOfRange is the error for an offset that is not in the log. A consumer that is told so begins anew, at the log's start or at its end, so it is not
+// told where another replica may well have that offset: by a leader that woke up and may have been replaced meanwhile, or by a follower that lags,
+// when the consumer shows by its lack of a leader epoch (KIP-320) that it is too old to ask the leader before it believes a follower (KIP-392).
+func (p *Partition) outOfRange(v *view, r *Read, end model.Offset) error {
+	if r.ReplicaID < 0 && r.Offset > end {
+		if v.role == roleLeader && p.lapsed() || v.role == roleFollower && r.LeaderEpoch == model.NoLeaderEpoch {
+			return &Error{p.tp, ErrNotLeader}
+		}
+	}
+	return &commitlog.Error{TP: p.tp, Offset: r.Offset, Err: commitlog.ErrOffsetOutOfRange}
 }
 
 // Still reports that a read of these terms which found nothing to send would find nothing again, and the same watermarks. It costs a few loads and no

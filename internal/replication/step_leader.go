@@ -6,6 +6,7 @@ import (
 
 	"github.com/klamm/klamm/internal/bug"
 	"github.com/klamm/klamm/internal/commitlog"
+	"github.com/klamm/klamm/internal/invariant"
 	"github.com/klamm/klamm/internal/metadata"
 	"github.com/klamm/klamm/internal/model"
 )
@@ -41,6 +42,9 @@ func (s *state) becomeLeader(m *metadata.Partition, now time.Time) (newEpoch boo
 		return false
 	}
 	newEpoch = s.role != roleLeader || m.LeaderEpoch > s.epoch
+	if invariant.Expensive() && !newEpoch {
+		s.checkExpected(m)
+	}
 	s.role, s.leader, s.epoch, s.partitionEpoch = roleLeader, s.me, m.LeaderEpoch, m.PartitionEpoch
 	s.replicas, s.proposed = m.Replicas, nil
 	old := s.followers
@@ -69,6 +73,17 @@ func (s *state) becomeLeader(m *metadata.Partition, now time.Time) (newEpoch boo
 	}
 	s.advance(now)
 	return newEpoch
+}
+
+// checkExpected asserts what the maximal ISR rests on (R1): while this node leads, nobody enters the ISR whom it has not asked for, and thus waited
+// for. The controller sees to that by the partition epoch.
+func (s *state) checkExpected(m *metadata.Partition) {
+	for _, id := range m.ISR {
+		if !slices.Contains(s.isr, id) && !slices.Contains(s.proposed, id) {
+			invariant.Check(false, "%d is in the ISR %v of partition epoch %d, asked for were %v after %v of %d", id, m.ISR, m.PartitionEpoch, s.proposed, s.isr,
+				s.partitionEpoch)
+		}
+	}
 }
 
 // advance raises the high watermark to what every replica of the maximal ISR has, and reports whether it moved.

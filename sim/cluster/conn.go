@@ -29,6 +29,7 @@ type stream struct {
 	broken   error     // what reads give, at once
 	stopped  error     // what writes give
 	orphan   bool      // its writer has no power any more
+	stuck    time.Time // nothing arrives before
 	wake     chan struct{}
 	room     chan struct{}
 }
@@ -146,7 +147,7 @@ func (c *conn) tryRead(b []byte) (int, time.Duration, error) {
 		return 0, forever, nil
 	}
 	g := &s.queue[0]
-	if left := time.Until(g.due); left > 0 {
+	if left := max(time.Until(g.due), time.Until(s.stuck)); left > 0 {
 		return 0, left, nil
 	}
 	if g.err != nil {

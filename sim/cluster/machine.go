@@ -172,6 +172,10 @@ const (
 	wipe                   // and its disk is replaced by an empty one
 )
 
+func (e ending) String() string {
+	return [...]string{"killed", "without power", "with another disk"}[e]
+}
+
 // end ends the process at once. What is left of it can reach nothing any more.
 func (m *machine) end(how ending) {
 	m.mu.Lock()

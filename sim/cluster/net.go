@@ -95,15 +95,38 @@ func (h *Host) Leave(kernelAlive bool) {
 
 // Reset breaks every connection between two hosts, as a firewall does that lost its state.
 func (n *Net) Reset(a, b netip.Addr) {
+	n.each(a, b, func(c *conn) {
+		c.in.breakLocked(syscall.ECONNRESET)
+		c.out.breakWriterLocked(syscall.ECONNRESET)
+		c.peer.in.breakLocked(syscall.ECONNRESET)
+		c.peer.out.breakWriterLocked(syscall.ECONNRESET)
+	})
+}
+
+// Strand makes everything that a says to b over the connections there are late by d, or what is left of it: as when their packets take a way that
+// has stopped, and others' do not.
+func (n *Net) Strand(a, b netip.Addr, d time.Duration) {
+	n.each(a, b, func(c *conn) { c.out.stuck = time.Now().Add(d) })
+}
+
+// Orphan ends every connection from a to b at a alone. What was said before is still on its way.
+func (n *Net) Orphan(a, b netip.Addr) {
+	n.each(a, b, func(c *conn) {
+		if c.out.stopped == nil {
+			c.out.sendLocked(segment{err: syscall.ECONNRESET})
+		}
+		c.in.breakLocked(syscall.ECONNRESET)
+		c.out.breakWriterLocked(syscall.ECONNRESET)
+	})
+}
+
+func (n *Net) each(a, b netip.Addr, f func(*conn)) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if h := n.mu.hosts[a]; h != nil {
 		for _, c := range sortedConns(h.conns) {
 			if c.peer.host.addr == b {
-				c.in.breakLocked(syscall.ECONNRESET)
-				c.out.breakWriterLocked(syscall.ECONNRESET)
-				c.peer.in.breakLocked(syscall.ECONNRESET)
-				c.peer.out.breakWriterLocked(syscall.ECONNRESET)
+				f(c)
 			}
 		}
 	}
@@ -144,6 +167,7 @@ func (n *Net) Heal() {
 	}
 	for _, addr := range slices.SortedFunc(maps.Keys(n.mu.hosts), netip.Addr.Compare) {
 		for _, c := range sortedConns(n.mu.hosts[addr].conns) {
+			c.in.stuck = time.Time{}
 			c.in.wakeLocked()
 		}
 	}

@@ -244,6 +244,9 @@ func (o *oracle) leader(l living, r node.Replica, tp model.TopicIDPartition, inf
 	switch {
 	case ok && was.node != id:
 		o.fail("R4", "%s leads in epoch %d, and so did node %d", name, info.LeaderEpoch, was.node)
+	case ok && was.p != l.p:
+		// What the process before had appended and not synced may be gone here and be on a follower: nothing would tell it from what comes now.
+		o.fail("R4", "%s leads in epoch %d, and so did the process before it", name, info.LeaderEpoch)
 	case ok && was.p == l.p && hw < was.hw:
 		o.fail("L3", "%s: the high watermark went back from %d to %d in epoch %d", name, was.hw, hw, info.LeaderEpoch)
 	case ok && was.p == l.p && hw > was.hw && was.at == info.PartitionEpoch && max(was.isr, len(info.ISR)) < info.MinISR:

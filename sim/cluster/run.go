@@ -228,6 +228,14 @@ func (s *Sim) unsettled(most int) []string {
 	return out
 }
 
+// machine is the one of a broker, nil for none.
+func (s *Sim) machine(id model.BrokerID) *machine {
+	if i := slices.IndexFunc(s.machines, func(m *machine) bool { return m.id == int(id) }); i >= 0 {
+		return s.machines[i]
+	}
+	return nil
+}
+
 func (s *Sim) lost(id model.BrokerID) bool {
 	return slices.ContainsFunc(s.machines, func(m *machine) bool { return m.id == int(id) && (m.wiped.Load() || m.suspect.Load()) })
 }

@@ -78,6 +78,12 @@ func (o *Options) Draw() {
 	o.load = workload.Load{Producers: 1 + rng.IntN(4), Consumers: 1 + rng.IntN(2), Groups: rng.IntN(3), Members: 1 + rng.IntN(3), Probers: rng.IntN(2), Admins: rng.IntN(2), Bookmarks: 1}
 }
 
+// lagTime is how long a follower may be behind before it is put out of the ISR.
+func (s *Sim) lagTime() time.Duration {
+	ms, _ := strconv.Atoi(s.opts.config["replica.lag.time.max.ms"])
+	return time.Duration(ms) * time.Millisecond
+}
+
 // usualSync is the longest sync of a healthy disk.
 const usualSync = 2 * time.Millisecond
 
