@@ -164,10 +164,13 @@ func registerAt(ctx context.Context, p *client.Peer, r *controller.Registration)
 // beat sends one heartbeat.
 func (n *Node) beat(ctx context.Context, wantShutdown bool) (reply controller.HeartbeatReply, err error) {
 	h := controller.Heartbeat{ID: n.me, Epoch: n.brokerEpoch(), Offset: n.image.Load().Offset, WantShutdown: wantShutdown, OfflineDirs: n.dirs.offline()}
+	var sent time.Time
 	err = n.decide(ctx, repeatable, func(ctx context.Context) (err error) {
+		sent = n.quorum.Backed()
 		reply, err = n.controller.Heartbeat(ctx, h)
 		return err
 	}, func(ctx context.Context, p *client.Peer) error {
+		sent = n.clock.Now()
 		q := wire.BrokerHeartbeatRequest{BrokerID: int32(h.ID), BrokerEpoch: int64(h.Epoch), MetadataOffset: int64(h.Offset), WantShutdown: h.WantShutdown,
 			OfflineDirs: h.OfflineDirs}
 		var resp wire.BrokerHeartbeatResponse
@@ -177,6 +180,9 @@ func (n *Node) beat(ctx context.Context, wantShutdown bool) (reply controller.He
 		reply = controller.HeartbeatReply{Fenced: resp.Fenced, CaughtUp: resp.CaughtUp, MayStopNow: resp.MayStopNow}
 		return remoteError(resp.ErrorCode, nil)
 	})
+	if err == nil && !reply.Fenced {
+		n.links.lease.renew(sent)
+	}
 	return reply, err
 }
 

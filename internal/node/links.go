@@ -41,6 +41,7 @@ type links struct {
 	done                 sync.WaitGroup
 	tend                 chan struct{} // the metadata quorum may want more voters
 	heartbeat            chan struct{} // closed when no more heartbeats shall be sent
+	lease                lease
 
 	mu struct {
 		sync.Mutex

@@ -142,7 +142,7 @@ func (n *Node) open(img *metadata.Image, o opening, v config.TopicValues) (*repl
 	}
 	part.Store(replication.New(replication.Options{
 		TP: o.tp(), TopicID: o.topic.ID, Me: n.me, Log: log, Clock: n.clock, Config: replicaConfig(&v, n.lagTime()),
-		ISR: n.following.isr, Sending: n.following.sending,
+		ISR: n.following.isr, Sending: n.following.sending, Lapsed: n.lapsed,
 	}))
 	n.relocations.resume(o, dir)
 	return &replica{part: part.Load(), dir: dir}, nil

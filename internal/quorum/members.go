@@ -40,6 +40,7 @@ type peers struct {
 	// strangers are who talked to this node without being in its configuration: those that a new member hears of first.
 	strangers map[uint64]model.BrokerID
 	heard     map[uint64]time.Time // of the last message
+	backed    map[uint64]time.Time // when it last answered to this node as its leader
 	caught    map[uint64]time.Time // when it last had everything
 	// snapshots under way, by the ticks since they were sent: raft sends nothing else until it is told how that went.
 	snapshots map[uint64]int
@@ -47,7 +48,7 @@ type peers struct {
 
 func newPeers(voters []*metadata.Voter) peers {
 	members := membersOf(voters)
-	return peers{members: members, settled: members, strangers: map[uint64]model.BrokerID{}, heard: map[uint64]time.Time{}, caught: map[uint64]time.Time{}, snapshots: map[uint64]int{}}
+	return peers{members: members, settled: members, strangers: map[uint64]model.BrokerID{}, heard: map[uint64]time.Time{}, backed: map[uint64]time.Time{}, caught: map[uint64]time.Time{}, snapshots: map[uint64]int{}}
 }
 
 // node is the node id of a member, or of somebody who said to be one.

@@ -56,7 +56,7 @@ func (d *driver) receive(from Member, msgs [][]byte) {
 		// An error says that raft has no use for it: a member that was removed, a proposal here where nobody leads.
 		_ = d.raft.Step(m)
 		if m.GetType() == pb.MsgAppResp || m.GetType() == pb.MsgHeartbeatResp {
-			d.heardOf(id)
+			d.heardOf(id, m.GetTerm())
 		}
 	}
 }
@@ -76,9 +76,12 @@ func (d *driver) readable(m *pb.Message) bool {
 }
 
 // heardOf notes how far a follower is.
-func (d *driver) heardOf(id uint64) {
+func (d *driver) heardOf(id, term uint64) {
 	if !d.leading {
 		return
+	}
+	if term == d.term {
+		d.peers.backed[id] = d.q.o.Clock.Now()
 	}
 	last, _ := d.store.mem.LastIndex() // it is in memory and cannot fail
 	d.raft.WithProgress(func(x uint64, _ raft.ProgressType, pr tracker.Progress) {
@@ -282,7 +285,7 @@ func (d *driver) publishStatus() {
 	if d.leading && !d.alone() {
 		s.progress = map[uint64]progress{}
 		d.raft.WithProgress(func(id uint64, _ raft.ProgressType, pr tracker.Progress) {
-			s.progress[id] = progress{end: offsetOf(pr.Match) + 1, heard: d.peers.heard[id], caught: d.peers.caught[id]}
+			s.progress[id] = progress{end: offsetOf(pr.Match) + 1, heard: d.peers.heard[id], backed: d.peers.backed[id], caught: d.peers.caught[id]}
 		})
 	}
 	d.q.status.Store(s)

@@ -115,6 +115,29 @@ func (q *Quorum) Follows(directory model.UUID) (answers, caught bool) {
 	return answers, answers && p.end >= st.commit
 }
 
+// Backed is when a majority of the voters last answered to this node as their leader: whoever replaced it was elected later. Zero when it does not lead.
+func (q *Quorum) Backed() time.Time {
+	st := q.status.Load()
+	if st.lead != q.o.Identity.voterID() {
+		return time.Time{}
+	}
+	var at []time.Time
+	for id, m := range st.settled {
+		switch {
+		case m.Learner:
+		case id == st.lead:
+			at = append(at, q.o.Clock.Now())
+		default:
+			at = append(at, st.progress[id].backed)
+		}
+	}
+	if len(at) == 0 {
+		return time.Time{}
+	}
+	slices.SortFunc(at, func(a, b time.Time) int { return b.Compare(a) })
+	return at[len(at)/2]
+}
+
 // raftStatus is what the driver shows of raft.
 type raftStatus struct {
 	lead        uint64
@@ -128,7 +151,8 @@ type raftStatus struct {
 // progress is how far one member is.
 type progress struct {
 	end           model.Offset
-	heard, caught time.Time
+	heard, backed time.Time
+	caught        time.Time
 }
 
 // Receive takes messages that another member's Send was given. The caller vouches for who sent them. It never blocks.

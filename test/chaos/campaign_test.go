@@ -36,11 +36,7 @@ type campaign struct {
 	whole   bool // every fault is to come: then the run must be worth something
 	kills   int
 	rolling time.Duration // the longest pause of the producers during rolling restarts
-	zombies []window      // when a leader that was replaced was the only one whom clients could ask
 }
-
-// window is a time since the load began.
-type window struct{ from, to time.Duration }
 
 // Topics of a campaign.
 const (

@@ -86,8 +86,6 @@ func pauseKill(c *campaign) (string, error) {
 	}
 	c.hold(c.session+500*time.Millisecond, 5*time.Second)
 	others := c.others(leader)
-	from := time.Since(c.load.begun)
-	defer func() { c.zombies = append(c.zombies, window{from, time.Since(c.load.begun) + c.session}) }()
 	c.f.kill(others...)
 	c.kills += len(others)
 	if err := syscall.Kill(leader.node.PID(), syscall.SIGCONT); err != nil {

@@ -112,10 +112,6 @@ func (c *campaign) judge(healed int64) {
 	c.load.Close()
 	h := c.load.rec.History()
 	for _, a := range history.Check(h, history.Options{Healed: healed, Final: true, ZombieReads: true, Limit: 5}) {
-		if c.zombie(h, a) {
-			c.t.Log("a leader that was replaced, alone: ", a)
-			continue
-		}
 		c.t.Error(a)
 	}
 	counts := map[history.Func]int{}
@@ -130,14 +126,4 @@ func (c *campaign) judge(healed int64) {
 			c.t.Errorf("only %d ops of kind %s succeeded: this run shows little", counts[want], want)
 		}
 	}
-}
-
-// zombie reports that an anomaly is what Kafka allows a leader to say that does not know that it was replaced, to a client that has nobody else
-// to ask and gives in to its old epoch (franz-go does after some tries; the Java client never does): that an offset is out of its range.
-func (c *campaign) zombie(h history.History, a history.Anomaly) bool {
-	if a.Kind != history.OutOfRange || len(a.Ops) == 0 {
-		return false
-	}
-	at := time.Duration(h[a.Ops[len(a.Ops)-1]].TimeNs)
-	return slices.ContainsFunc(c.zombies, func(w window) bool { return w.from <= at && at <= w.to })
 }
