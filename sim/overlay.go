@@ -57,8 +57,14 @@ func simDraw(n uint32) uint32 {
 	{"runtime/proc.go", "func retake(now int64) uint32 {\n", "func retake(now int64) uint32 {\n	if simState != 0 {\n		return 0\n	}\n"},
 	// The runtime's own goroutines run when real time says so: they neither draw a number nor take the place of the next one to run.
 	{"runtime/proc.go", "	if randomizeScheduler && next && randn(2) == 0 {\n", "	if next && simState != 0 && (gp.bubble == nil || simNext()&1 == 0) {\n"},
+	// Nor do they count when it is time to look at the other queue first.
+	{"runtime/proc.go", "	if pp.schedtick%61 == 0 && !sched.runq.empty() {\n", "	if simState == 0 && pp.schedtick%61 == 0 && !sched.runq.empty() {\n"},
 	{"runtime/time.go", "			t.rand = cheaprand()\n", "			t.rand = uint32(simNext())\n"},
 	{"internal/sync/mutex.go", "starvationThresholdNs = 1e6", "starvationThresholdNs = 1e18"},
+	// Nothing is kept for the next time by chance: what a type assertion found.
+	{"runtime/iface.go", "	if cheaprand()&1023 != 0 {\n		// Only bother updating the cache ~1 in 1000 times.\n		return tab\n",
+		"	if simState != 0 || cheaprand()&1023 != 0 {\n		return tab\n"},
+	{"runtime/iface.go", "	if cheaprand()&1023 != 0 {\n		// Only bother updating the cache ~1 in 1000 times.\n		// This", "	if simState != 0 || cheaprand()&1023 != 0 {\n		// This"},
 	// Addresses: they are the order of a map whose keys are pointers.
 	{"runtime/malloc.go", "randomizeHeapBase = goexperiment.RandomizedHeapBase64 &&", "randomizeHeapBase = false && goexperiment.RandomizedHeapBase64 &&"},
 	// A goroutine that waits for a mutex waits for another that may be waiting for time: a disk that hangs, held under a log's lock.
