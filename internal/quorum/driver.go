@@ -76,6 +76,7 @@ func newDriver(q *Quorum, s *store, at snapshotHead, voters []*metadata.Voter) (
 	if d.raft, err = raft.NewRawNode(raftConfig(d.id, s.mem, at.Index, raftLogger{q.o.Logger})); err != nil {
 		return nil, err
 	}
+	d.term = d.raft.BasicStatus().HardState.GetTerm() // begin counts on it
 	d.publishStatus()
 	return d, nil
 }

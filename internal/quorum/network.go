@@ -234,14 +234,16 @@ func (d *driver) stand(lost uint64) {
 		return
 	}
 	tick, rank := d.q.o.ElectionTick, time.Duration(d.peers.rank(d.conf, d.id, lost))
-	d.campaignIn(tick/4+rank*2*tick, (rank+1)*2*tick, standTries)
+	d.campaignIn(tick/4+rank*(2*tick+tick/4), standTries)
 }
 
-// standTries is how often a voter stands that is not heard: the others may be starting, too.
-const standTries = 8
+// standTries is how often a voter stands that is not heard, once a tick: the others may be starting, too, or have yet to notice that nobody leads.
+// It lasts until raft would stand by itself. To ask whether one would be elected (pre-vote) disturbs nobody; voters of different ranks do it at
+// different times, so that they do not both go on to ask for the votes.
+const standTries = 2 * electionTicks
 
 // campaignIn stands after a while, and again until somebody leads.
-func (d *driver) campaignIn(wait, again time.Duration, tries int) {
+func (d *driver) campaignIn(wait time.Duration, tries int) {
 	term := d.term
 	d.q.o.Clock.AfterFunc(wait, func() {
 		d.call(func() {
@@ -250,7 +252,7 @@ func (d *driver) campaignIn(wait, again time.Duration, tries int) {
 			}
 			_ = d.raft.Campaign() // it fails when this node may not stand: then it does not
 			if tries > 1 {
-				d.campaignIn(again, again, tries-1)
+				d.campaignIn(d.q.o.ElectionTick, tries-1)
 			}
 		})
 	})

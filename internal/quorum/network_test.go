@@ -478,3 +478,22 @@ func TestFollowersLearnThatTheyDoNotDecide(t *testing.T) {
 		})
 	})
 }
+
+// TestFirstFounderStandsUntilItIsHeard: the founder that is first to form the cluster stands before the others have any metadata, and they cannot
+// stand themselves. It took the term it began with for news, and stood only once: for the next election everybody waited up to two seconds.
+func TestFirstFounderStandsUntilItIsHeard(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1, 0)
+		defer w.stopAll()
+		for id := model.BrokerID(1); id <= 3; id++ {
+			w.clusterQ = append(w.clusterQ, Member{NodeID: id, DirectoryID: model.UUID{byte(id), 1}})
+			w.add(id, w.clusterQ[id-1].DirectoryID)
+		}
+		w.start(1, false)
+		time.Sleep(60 * time.Millisecond)
+		w.start(2, true)
+		w.start(3, true)
+		w.await("a leader", 150*time.Millisecond, func() bool { return w.leader() != nil })
+		w.agree()
+	})
+}
