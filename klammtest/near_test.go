@@ -191,6 +191,8 @@ func TestFollowersAnswerConsumers(t *testing.T) {
 		{"old version at a follower", 2, 10, 0, epoch, "", kerr.NotLeaderForPartition, -1, true},
 		{"end at a follower", 2, 11, 10, epoch, "", nil, -1, true},
 		{"behind the end at a follower", 2, 17, 11, epoch, "", kerr.OffsetOutOfRange, -1, true},
+		{"behind the end at a follower, without an epoch", 2, 11, 11, -1, "", kerr.NotLeaderForPartition, -1, true},
+		{"behind the end at the leader, without an epoch", 1, 11, 11, -1, "", kerr.OffsetOutOfRange, -1, true},
 		{"an older epoch at a follower", 2, 17, 0, epoch - 1, "", kerr.FencedLeaderEpoch, -1, true},
 		{"a newer epoch at a follower", 2, 17, 0, epoch + 1, "", kerr.UnknownLeaderEpoch, -1, true},
 		{"the leader, no rack", 1, 17, 0, epoch, "", nil, -1, false},

@@ -239,7 +239,7 @@ func (c *fetchCall) readOne(sp *sessionPartition, total int, res *fetchResult) {
 	}
 	res.part.Stats().FailedFetches.Add(1)
 	if res.code == model.KafkaStorageError {
-		c.api.Logger.Error("read failed", "err", err)
+		c.api.complain("read failed", res.part.TP(), err)
 	}
 }
 

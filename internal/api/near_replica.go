@@ -8,7 +8,8 @@ import (
 
 // Consumers read from the leader, unless they say in which rack they are and the broker is told to look for a replica there (KIP-392,
 // replica.selector.class). The leader sends them to it. From there they read up to the high watermark that the follower knows; what it does not
-// have yet, or any more, it answers with OFFSET_OUT_OF_RANGE as in Kafka, and they turn to the leader again.
+// have yet, or any more, it answers with OFFSET_OUT_OF_RANGE as in Kafka, and they turn to the leader again. A consumer that names no leader epoch would
+// begin anew instead; one that is further than the follower gets NOT_LEADER_OR_FOLLOWER.
 
 // nearReplica is the replica in the consumer's rack that it had better read from, if there is one and the leader is not in that rack.
 func (c *fetchCall) nearReplica(sp *sessionPartition, p *replication.Partition) (model.BrokerID, bool) {

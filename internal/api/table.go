@@ -82,6 +82,7 @@ type API struct {
 	ctx      context.Context
 	// For reuse: *Request, *fetchCall, *produceCall.
 	requests, fetches, produces sync.Pool
+	complaints                  complaints
 }
 
 // maxKey is above every key of the protocol.
