@@ -13,7 +13,7 @@ type EventKind uint8
 const (
 	EventRecovered      EventKind = iota // a log was scanned after a crash; Bytes were read, From..To is the scanned range
 	EventTruncatedTail                   // Bytes behind To were not whole batches and were cut off
-	EventIndexRebuilt                    // an index of the segment at From was missing or wrong
+	EventIndexRebuilt                    // an index of the segment From..To was missing or wrong; Bytes were read
 	EventSnapshotBad                     // a producer snapshot at From was unreadable
 	EventCheckpointBad                   // a checkpoint file (Name) was unreadable or failed its checksum
 	EventCorrupt                         // batches in From..To are damaged on disk

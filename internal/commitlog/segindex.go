@@ -15,6 +15,7 @@ type segIndex struct {
 	mu sync.Mutex
 	// Guarded by mu. Entries in the files do not change but by a rebuild, which starts a new generation.
 	ready         bool
+	cut           bool // it is being made for a segment that was cut: what the old one had only in memory was not lost
 	generation    uint32
 	offsetsInFile int
 	timesInFile   int

@@ -240,12 +240,13 @@ func (s *segment) deriveIndexLocked(limit uint32, end int64) error {
 	}
 	defer f.unref()
 	w := newIndexer()
-	high := s.base + model.Offset(limit)
+	high, to := s.base+model.Offset(limit), s.base
 	err = s.walk(f, span{0, end}, func(sc *scanner) bool {
 		if sc.h.LastOffset() >= high {
 			return false
 		}
 		w.note(x, s.base, &sc.h, sc.at, s.interval)
+		to = sc.h.NextOffset()
 		return sc.h.NextOffset() < high // after a crash what stands behind may be a torn tail, which is no damage
 	})
 	if err != nil {
@@ -260,7 +261,9 @@ func (s *segment) deriveIndexLocked(limit uint32, end int64) error {
 	flag := openExisting
 	if x.pendingLocked() > 1 {
 		flag = openCreate
-		s.report(Event{Kind: EventIndexRebuilt, TP: s.tp, From: s.base})
+		if !x.cut {
+			s.report(Event{Kind: EventIndexRebuilt, TP: s.tp, From: s.base, To: to, Bytes: end})
+		}
 	}
 	if err := s.storeIndexLocked(flag); err != nil && !errors.Is(err, ErrNoSpace) {
 		return err

@@ -174,7 +174,9 @@ func (l *Log) cutSegmentLocked(old *segment, f *openFile, pos int64, end model.O
 		s.hold(f)
 	}
 	s.index.mu.Lock()
+	s.index.cut = true
 	err := s.loadIndexLocked(s.relative(end), pos)
+	s.index.cut = false
 	s.index.mu.Unlock()
 	if err != nil {
 		return nil, err
