@@ -45,12 +45,7 @@ func admit(img *metadata.Image, j *Join, f follows) ([]metadata.Record, model.Br
 	if j.DirectoryID.IsZero() || j.ID < model.NoBroker {
 		return nil, 0, failure(model.InvalidRequest, "A node that joins needs the id of its directory, and an id of its own or none")
 	}
-	next := model.BrokerID(1)
-	for _, b := range img.Brokers() {
-		next = max(next, b.ID+1)
-	}
 	for _, v := range img.Voters() {
-		next = max(next, v.NodeID+1)
 		switch {
 		case v.DirectoryID == j.DirectoryID && j.ID != model.NoBroker && j.ID != v.NodeID:
 			return nil, 0, failure(model.InconsistentVoterSet, "Directory %s belongs to node %d, not to node %d", j.DirectoryID, v.NodeID, j.ID)
@@ -74,7 +69,7 @@ func admit(img *metadata.Image, j *Join, f follows) ([]metadata.Record, model.Br
 	}
 	id := j.ID
 	if id == model.NoBroker {
-		id = next
+		id = img.NextNodeID()
 	}
 	// A broker with this directory is the node itself: its vote was taken away while it was down.
 	if b := img.Broker(id); b != nil && !slices.Contains(b.Dirs, j.DirectoryID) {

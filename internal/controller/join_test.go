@@ -154,3 +154,28 @@ func TestPausedControllerFencesNobody(t *testing.T) {
 		t.Fatal("not fenced although it was silent after that, too")
 	}
 }
+
+// TestIDsAreGivenAwayOnce: the highest id went to the next newcomer when its node was unregistered, and the disk of that node could come back. A snapshot knows
+// it too.
+func TestIDsAreGivenAwayOnce(t *testing.T) {
+	img, _, err := members(t).Apply(3, []metadata.Record{&metadata.UnregisterBroker{BrokerID: 8, BrokerEpoch: 1}, &metadata.RemoveVoter{NodeID: 3, DirectoryID: model.UUID{3}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := metadata.NewReplay(metadata.Empty("c"))
+	for rec := range img.Records() {
+		if err := r.Add(img.Offset, []metadata.Record{rec}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	restored, _ := r.Done()
+	for what, img := range map[string]*metadata.Image{"replayed": img, "from a snapshot": restored} {
+		if _, id, out := admit(img, &Join{DirectoryID: model.UUID{9}, ID: model.NoBroker}, silent()); id != 9 || !out.OK() {
+			t.Errorf("%s: id %d, %v", what, id, out)
+		}
+		// Who is configured with an id that is free may have it.
+		if _, id, out := admit(img, &Join{DirectoryID: model.UUID{9}, ID: 8}, silent()); id != 8 || !out.OK() {
+			t.Errorf("%s: id %d, %v", what, id, out)
+		}
+	}
+}

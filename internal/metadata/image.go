@@ -30,6 +30,7 @@ type Image struct {
 	features   []level   // by name
 	controller Controller
 	producerID model.ProducerID // the next one that nobody has
+	nodeID     model.BrokerID   // above every one that a node has had, or 0 while there was none
 	partitions int              // of all topics together
 }
 
@@ -197,6 +198,9 @@ func (img *Image) Voters() []*Voter { return img.voters }
 
 // ActiveController is who decides; its ID is NoBroker before the first election.
 func (img *Image) ActiveController() Controller { return img.controller }
+
+// NextNodeID is the id of the next node that asks for one: no other node has had it, not even one that was unregistered since, whose disk may come back.
+func (img *Image) NextNodeID() model.BrokerID { return max(1, img.nodeID) }
 
 // NextProducerID is the first producer id that was never given away.
 func (img *Image) NextProducerID() model.ProducerID { return img.producerID }

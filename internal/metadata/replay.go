@@ -94,6 +94,7 @@ func (r *Replay) add(rec Record) error {
 		return r.producerIDs(rec)
 	case *ActiveController:
 		r.next.controller = Controller{ID: model.BrokerID(rec.NodeID), Epoch: rec.Epoch}
+		r.next.nodeID = max(r.next.nodeID, model.BrokerID(rec.NextNodeID))
 		r.control = true
 		return nil
 	case *VoterRecord:
@@ -210,6 +211,7 @@ func (r *Replay) voter(rec *VoterRecord) {
 		voters = slices.Insert(voters, i, v)
 	}
 	r.next.voters, r.voters = voters, true
+	r.taken(v.NodeID)
 }
 
 func (r *Replay) removeVoter(rec *RemoveVoter) error {

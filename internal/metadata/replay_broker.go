@@ -2,6 +2,7 @@ package metadata
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/klamm/klamm/internal/model"
@@ -31,7 +32,15 @@ func (r *Replay) registerBroker(rec *RegisterBroker) error {
 		brokers = slices.Insert(brokers, i, b)
 	}
 	r.next.brokers, r.brokers[id] = brokers, true
+	r.taken(id)
 	return nil
+}
+
+// taken notes that a node has an id. Behind the last id there is there is none.
+func (r *Replay) taken(id model.BrokerID) {
+	if id < math.MaxInt32 {
+		r.next.nodeID = max(r.next.nodeID, id+1)
+	}
 }
 
 func (r *Replay) unregisterBroker(rec *UnregisterBroker) error {

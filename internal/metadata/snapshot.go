@@ -46,7 +46,9 @@ func (img *Image) yieldCluster(yield func(Record) bool) bool {
 			return false
 		}
 	}
-	if img.controller.ID != model.NoBroker && !yield(&ActiveController{NodeID: int32(img.controller.ID), Epoch: img.controller.Epoch}) {
+	// Nodes that are gone have left no other trace.
+	if (img.controller.ID != model.NoBroker || img.nodeID > 0) &&
+		!yield(&ActiveController{NodeID: int32(img.controller.ID), Epoch: img.controller.Epoch, NextNodeID: int32(img.nodeID)}) {
 		return false
 	}
 	return img.producerID == 0 || yield(&ProducerIDs{BrokerID: int32(model.NoBroker), BrokerEpoch: -1, NextProducerID: int64(img.producerID)})

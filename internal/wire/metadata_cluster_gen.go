@@ -11,6 +11,8 @@ type ActiveControllerRecord struct {
 	NodeID int32 // v0+
 	// Epoch: the consensus term it was elected in; grows with every election
 	Epoch int32 // v0+
+	// NextNodeID: in a snapshot: the id of the next node. Ids below it were given away, also to nodes that are gone
+	NextNodeID int32 // v0+, tag 0
 	// UnknownTags are tagged fields of a newer protocol, passed on unread.
 	UnknownTags *Tags
 }
@@ -33,7 +35,18 @@ func (m *ActiveControllerRecord) Decode(d *Decoder, version int16) error {
 func (m *ActiveControllerRecord) append(dst []byte, _ int16) []byte {
 	dst = appendInt32(dst, m.NodeID)
 	dst = appendInt32(dst, m.Epoch)
-	dst = appendUvarint(dst, uint32(m.UnknownTags.count()))
+	tags := m.UnknownTags.count()
+	if m.NextNodeID != 0 {
+		tags++
+	}
+	dst = appendUvarint(dst, uint32(tags))
+	dst = appendTags(dst, m.UnknownTags, 0, 0)
+	if m.NextNodeID != 0 {
+		var mark int
+		dst, mark = openTag(dst, 0)
+		dst = appendInt32(dst, m.NextNodeID)
+		dst = closeTag(dst, mark)
+	}
 	dst = appendTags(dst, m.UnknownTags, 0, allTags)
 	return dst
 }
@@ -41,7 +54,19 @@ func (m *ActiveControllerRecord) append(dst []byte, _ int16) []byte {
 func (m *ActiveControllerRecord) decode(d *Decoder, _ int16) {
 	m.NodeID = d.int32()
 	m.Epoch = d.int32()
-	m.UnknownTags = d.tags()
+	for range d.tagCount() {
+		tag, outer := d.openTag()
+		switch {
+		case tag == 0:
+			m.NextNodeID = d.int32()
+		default:
+			m.UnknownTags = d.unknown(m.UnknownTags, tag)
+		}
+		d.closeTag(outer)
+		if d.err != nil {
+			return
+		}
+	}
 }
 
 // VoterRecord is metadata record type 101, v0.
