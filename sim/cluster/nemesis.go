@@ -75,16 +75,28 @@ func newNemesis(s *Sim, client *kgo.Client) *nemesis {
 			n.faults = append(n.faults, f)
 		}
 	}
-	// From a generator of their own, so that they change nothing about seeds without them.
-	if rng := rand.New(rand.NewPCG(s.opts.Seed, 6)); rng.IntN(2) == 0 {
-		for _, f := range combined() {
-			if rng.IntN(2) == 0 && !slices.Contains(s.opts.Without, f.name) {
-				n.faults = append(n.faults, f)
-			}
-		}
-	}
+	n.combine()
 	n.lossy = s.machines[s.draw()%uint64(len(s.machines))]
 	return n
+}
+
+// combine adds combined faults, more than once, so that they are met. They are drawn from a generator of their own: seeds without them stay
+// as they are. A topic that does not wait for disks is there for what a late word about a follower does.
+func (n *nemesis) combine() {
+	rng := rand.New(rand.NewPCG(n.s.opts.Seed, 6))
+	some := rng.IntN(2) == 0
+	for _, f := range combined() {
+		times := 0
+		if in := rng.IntN(2) == 0; some && in {
+			times = 2
+		}
+		if f.name == "late" && n.s.opts.pageCache {
+			times = 4
+		}
+		if !slices.Contains(n.s.opts.Without, f.name) {
+			n.faults = append(n.faults, slices.Repeat([]fault{f}, times)...)
+		}
+	}
 }
 
 // torment breaks things until the time is over, and returns when nothing is broken by it any more.
@@ -94,7 +106,7 @@ func (n *nemesis) torment() {
 	for _, f := range n.faults {
 		names = append(names, f.name)
 	}
-	n.s.trace("faults: %s; lossy disk: %s", strings.Join(names, " "), n.lossy.name)
+	n.s.trace("faults: %s; lossy disk: %s; page cache %v", strings.Join(slices.Compact(names), " "), n.lossy.name, n.s.opts.pageCache)
 	for len(n.faults) > 0 && n.rest(n.between(200*time.Millisecond, 4*time.Second)) {
 		f := n.faults[n.s.draw()%uint64(len(n.faults))]
 		n.s.sometimes("fault: " + f.name)

@@ -52,7 +52,7 @@ func (n *nemesis) replaceDisk(m *machine) {
 }
 
 func (n *nemesis) fillDisk() {
-	m := n.one()
+	m := n.oneToEnd()
 	d := n.between(time.Second, 8*time.Second)
 	m.mu.Lock()
 	disk := m.disk
@@ -106,7 +106,7 @@ func (n *nemesis) unregister(m *machine) error {
 // loseSync makes a few syncs fail and then takes the power away. The disk works again: what it had confirmed is there, and what it had failed to
 // sync is not, although it could be read until now. Who believed a later sync that it was has lost what it vouched for.
 func (n *nemesis) loseSync() {
-	m := n.one()
+	m := n.oneToEnd()
 	m.mu.Lock()
 	p := m.proc
 	m.mu.Unlock()
@@ -120,7 +120,7 @@ func (n *nemesis) loseSync() {
 	n.rest(n.between(100*time.Millisecond, 3*time.Second))
 	list := []*machine{m}
 	if all {
-		list = n.s.machines
+		list = n.mayEnd(n.s.machines)
 	}
 	for _, x := range list {
 		x.end(powerCut)

@@ -55,6 +55,9 @@ type Options struct {
 	config     map[string]string // of every node
 	topic      map[string]string // of the workload's topic
 	load       workload.Load
+	// pageCache says that the topic does not wait for disks. What was acknowledged survives as long as one replica that has it keeps its memory: then
+	// only one machine, the lossy one, ever ends without having stopped.
+	pageCache bool
 }
 
 // Draw fills in what the seed decides. Times are short, so that a minute holds many of their ends; sizes are small, so that their edges are met.
@@ -75,6 +78,10 @@ func (o *Options) Draw() {
 		"klamm.controllers": pick("1", "3", "3", "5"), "log.retention.check.interval.ms": pick("1000", "300000"),
 	}
 	o.topic = map[string]string{"min.insync.replicas": pick("2", "2", "2", "1"), "segment.ms": pick("1000", "5000", "604800000"), "index.interval.bytes": pick("0", "100", "4096")}
+	// From a generator of its own, so that it changes nothing about other seeds.
+	if o.pageCache = rand.New(rand.NewPCG(o.Seed, 7)).IntN(6) == 0; o.pageCache {
+		o.topic["log.durability"], o.topic["min.insync.replicas"] = "page-cache", "2"
+	}
 	o.load = workload.Load{Producers: 1 + rng.IntN(4), Consumers: 1 + rng.IntN(2), Groups: rng.IntN(3), Members: 1 + rng.IntN(3), Probers: rng.IntN(2), Admins: rng.IntN(2), Bookmarks: 1}
 }
 
