@@ -25,13 +25,47 @@ var runtimeEdits = []edit{
 var simState uint64
 
 //go:linkname simSeed
-func simSeed(seed uint64) { simState = seed | 1<<63 }
+func simSeed(seed uint64) { simState, simBoot = seed|1<<63, 0 }
+
+// simBoot is the state of what is drawn while the process starts: the seeds of maps that outlive that.
+var simBoot uint64 = 1
+
+//go:nosplit
+func simBootNext() uint64 {
+	simBoot += 0xa0761d6478bd642f
+	hi, lo := math.Mul64(simBoot, simBoot^0xe7037ed1a0b428db)
+	return hi ^ lo
+}
 
 //go:nosplit
 func simNext() uint64 {
 	simState += 0xa0761d6478bd642f
 	hi, lo := math.Mul64(simState, simState^0xe7037ed1a0b428db)
 	return hi ^ lo
+}
+
+// simThreads are more than a process needs that runs one goroutine at a time.
+const simThreads = 24
+
+// simIdle is a thread that waits to be needed.
+func simIdle() {
+	lock(&sched.lock)
+	mput(getg().m)
+	unlock(&sched.lock)
+	mPark()
+}
+
+// simStartThreads returns once they all wait.
+func simStartThreads() {
+	for range simThreads {
+		systemstack(func() { newm(simIdle, nil, -1) })
+	}
+	for n := int32(0); n != simThreads; {
+		osyield()
+		lock(&sched.lock)
+		n = sched.nmidle
+		unlock(&sched.lock)
+	}
 }
 
 // simDraw is below n.
@@ -46,7 +80,8 @@ func simDraw(n uint32) uint32 {
 
 // randn is like rand() % n but faster.
 `},
-	{"runtime/rand.go", "func rand() uint64 {\n", "func rand() uint64 {\n	if simState != 0 && getg().bubble != nil {\n		return simNext()\n	}\n"},
+	{"runtime/rand.go", "func rand() uint64 {\n", "func rand() uint64 {\n	if simState != 0 && getg().bubble != nil {\n		return simNext()\n	}\n	if simBoot != 0 {\n		return simBootNext()\n	}\n"},
+	{"runtime/rand.go", "	mp.cheaprand = rand()\n", "	mp.cheaprand = uint64(mp.id + 1)\n"},
 	{"runtime/select.go", "j := cheaprandn(uint32(norder + 1))", "j := simDraw(uint32(norder + 1))"},
 	{"runtime/rand.go", "	globalRand.state.Init(*seed)\n	clear(seed[:])\n", `	clear(seed[:])
 	copy(seed[:], "the simulation begins the same")
@@ -54,7 +89,7 @@ func simDraw(n uint32) uint32 {
 	clear(seed[:])
 `},
 	// Real time: no goroutine is interrupted for having run long, and a mutex does not look at the clock.
-	{"runtime/proc.go", "func retake(now int64) uint32 {\n", "func retake(now int64) uint32 {\n	if simState != 0 {\n		return 0\n	}\n"},
+	{"runtime/proc.go", "func retake(now int64) uint32 {\n", "func retake(now int64) uint32 {\n	if true {\n		return 0\n	}\n"},
 	// The runtime's own goroutines run when real time says so: they neither draw a number nor take the place of the next one to run.
 	{"runtime/proc.go", "	if randomizeScheduler && next && randn(2) == 0 {\n", "	if next && simState != 0 && (gp.bubble == nil || simNext()&1 == 0) {\n"},
 	// Nor do they count when it is time to look at the other queue first.
@@ -65,7 +100,8 @@ func simDraw(n uint32) uint32 {
 	{"runtime/iface.go", "	if cheaprand()&1023 != 0 {\n		// Only bother updating the cache ~1 in 1000 times.\n		return tab\n",
 		"	if simState != 0 || cheaprand()&1023 != 0 {\n		return tab\n"},
 	{"runtime/iface.go", "	if cheaprand()&1023 != 0 {\n		// Only bother updating the cache ~1 in 1000 times.\n		// This", "	if simState != 0 || cheaprand()&1023 != 0 {\n		// This"},
-	// Addresses: they are the order of a map whose keys are pointers.
+	// Addresses: they are the order of a map whose keys are pointers. Threads take memory, and how many there are by themselves depends on real time.
+	{"runtime/proc.go", "	if haveSysmon {\n		systemstack(func() {\n			newm(sysmon, nil, -1)\n", "	simStartThreads()\n	if haveSysmon {\n		systemstack(func() {\n			newm(sysmon, nil, -1)\n"},
 	{"runtime/malloc.go", "randomizeHeapBase = goexperiment.RandomizedHeapBase64 &&", "randomizeHeapBase = false && goexperiment.RandomizedHeapBase64 &&"},
 	// A goroutine that waits for a mutex waits for another that may be waiting for time: a disk that hangs, held under a log's lock.
 	{"runtime/runtime2.go", "	waitReasonSynctestRun:           true,\n", `	waitReasonSynctestRun:           true,
