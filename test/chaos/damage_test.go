@@ -66,6 +66,9 @@ func answers(ctx context.Context, t *testing.T, addr, topic string) string {
 	defer cl.Close()
 	admin := kadm.NewClient(cl)
 	ends, err := admin.ListEndOffsets(ctx, topic)
+	if err == nil {
+		err = ends.Error()
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,6 +148,9 @@ func TestDamagedDerivedFilesChangeNoAnswer(t *testing.T) {
 	const topic = "damaged"
 	fill(ctx, t, addr, topic, 2, 3000)
 	want := answers(ctx, t, addr, topic)
+	if n := strings.Count(want, "\n"); n < 3000 {
+		t.Fatalf("%d lines of answers", n)
+	}
 	kinds := map[string]int{}
 	for round := range 12 {
 		if round%2 == 0 {

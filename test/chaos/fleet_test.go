@@ -312,13 +312,11 @@ func (f *fleet) others(not ...*machine) (out []string) {
 	return out
 }
 
-// healed waits until every partition of these topics has a leader and all its replicas in sync.
+// healed waits until every partition of these topics has a leader and all its replicas in sync, as every node that runs has it: one alone may not have heard
+// yet of what was broken.
 func (f *fleet) healed(ctx context.Context, topics ...string) error {
 	for end := time.Now().Add(time.Minute); ; {
-		v, err := f.look(ctx, topics...)
-		if err == nil {
-			err = v.unhealthy()
-		}
+		err := f.agree(ctx, topics...)
 		if err == nil {
 			return nil
 		}
@@ -329,8 +327,43 @@ func (f *fleet) healed(ctx context.Context, topics ...string) error {
 	}
 }
 
+// agree asks every node that runs, and reports what is not well, or on what they do not agree.
+func (f *fleet) agree(ctx context.Context, topics ...string) error {
+	var first *view
+	for _, m := range f.running() {
+		v, err := f.lookFrom(ctx, m, topics...)
+		if err == nil {
+			err = v.unhealthy()
+		}
+		if err != nil {
+			return fmt.Errorf("%v: %w", m, err)
+		}
+		if first == nil {
+			first = &v
+		}
+		for topic, parts := range v.topics {
+			same := slices.EqualFunc(parts, first.topics[topic], func(a, b kadm.PartitionDetail) bool {
+				return a.Leader == b.Leader && a.LeaderEpoch == b.LeaderEpoch && slices.Equal(a.ISR, b.ISR)
+			})
+			if !same {
+				return fmt.Errorf("%v has %v for %s, another %v", m, parts, topic, first.topics[topic])
+			}
+		}
+	}
+	if first == nil {
+		return errors.New("no node runs")
+	}
+	return nil
+}
+
 func (v view) unhealthy() error {
+	if len(v.topics) == 0 {
+		return errors.New("no topic is seen")
+	}
 	for topic, parts := range v.topics {
+		if len(parts) == 0 {
+			return fmt.Errorf("%s has no partition", topic)
+		}
 		for _, p := range parts {
 			if p.Leader < 0 || len(p.ISR) < len(p.Replicas) {
 				return fmt.Errorf("%s-%d: leader %d, replicas %v, in sync %v", topic, p.Partition, p.Leader, p.Replicas, p.ISR)

@@ -259,7 +259,7 @@ func (w *watch) awaitEnd(ctx context.Context, acks []ack) {
 				behind++
 			}
 		}
-		if behind == 0 {
+		if behind == 0 && len(end) > 0 {
 			return
 		}
 		select {

@@ -203,6 +203,9 @@ func checkLog(ctx context.Context, t *testing.T, addr, topic string, acks []ack)
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := ends.Error(); err != nil || len(acks) == 0 {
+		t.Fatalf("%d acknowledgements to look for, ends: %v", len(acks), err)
+	}
 	var left int64
 	ends.Each(func(o kadm.ListedOffset) { left += o.Offset })
 	for left > 0 {

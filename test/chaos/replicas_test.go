@@ -19,7 +19,10 @@ func (c *campaign) compareReplicas(v view, ends kadm.ListedOffsets) {
 	partitions, batches := 0, 0
 	for topic, parts := range v.topics {
 		for _, p := range parts {
-			end, _ := ends.Lookup(topic, p.Partition)
+			end, known := ends.Lookup(topic, p.Partition)
+			if !known || len(p.Replicas) < 2 {
+				c.t.Errorf("%s-%d: replicas %v, high watermark known: %v: there is nothing to compare", topic, p.Partition, p.Replicas, known)
+			}
 			var first map[int64][]byte
 			for _, r := range p.Replicas {
 				m := c.f.of(r)
@@ -42,6 +45,9 @@ func (c *campaign) compareReplicas(v view, ends kadm.ListedOffsets) {
 				}
 			}
 		}
+	}
+	if batches == 0 {
+		c.t.Error("no batch was compared")
 	}
 	c.t.Logf("replicas of %d partitions compared, %d batches", partitions, batches)
 }
