@@ -139,6 +139,9 @@ func (c *fetchCall) recreated() bool {
 func (p *sessionPartition) tell(r *fetchResult) bool {
 	changed := r.code != model.None || r.read.Slice.Len > 0 || r.read.Diverging.Set || r.nearer || p.toldHW != r.read.HW || p.toldStart != r.read.LogStart
 	p.toldHW, p.toldStart = r.read.HW, r.read.LogStart
+	if r.read.Diverging.Set { // a follower cuts its log, and takes nothing else from such an answer
+		p.toldHW, p.toldStart = model.NoOffset, model.NoOffset
+	}
 	return changed
 }
 

@@ -36,7 +36,8 @@ type sessionPartition struct {
 
 	// named is the id the topic's name stood for when the session first met it.
 	named model.TopicID
-	// What the client was last told; -1 before the first answer and after an error. An incremental answer leaves out what is still so.
+	// What the client was last told; -1 before the first answer, after an error, and when it may not have taken it. An incremental answer
+	// leaves out what is still so.
 	toldHW, toldStart model.Offset
 }
 
@@ -242,6 +243,10 @@ func (s *session) update(changed []sessionPartition, forgotten []sessionKey, add
 	for i := range changed {
 		p := &changed[i]
 		if old := s.mu.index[p.key()]; old != nil {
+			if p.leaderEpoch != old.leaderEpoch || p.offset <= old.offset {
+				// Who does not go on from where it was may have refused what it was told: a follower does with the answer of an older leader epoch.
+				old.toldHW, old.toldStart = model.NoOffset, model.NoOffset
+			}
 			old.offset, old.maxBytes, old.leaderEpoch, old.lastEpoch, old.unsynced = p.offset, p.maxBytes, p.leaderEpoch, p.lastEpoch, p.unsynced
 			continue
 		}

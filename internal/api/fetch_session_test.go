@@ -185,3 +185,39 @@ func TestSessionTellsOnlyNews(t *testing.T) {
 		}
 	}
 }
+
+// TestSessionTellsAgainWhatWasRefused: a follower does not take the answer of an older leader epoch, nor the high watermark of one that has it cut its
+// log. It never heard of it again while the leader's high watermark stood still.
+func TestSessionTellsAgainWhatWasRefused(t *testing.T) {
+	c := newSessionCache(clock.NewManual(time.Unix(0, 0)), 10)
+	s := c.open(sessionParts("t", 1), false)
+	p := s.snapshot(nil)[0]
+	said := func() *fetchResult { return &fetchResult{read: replication.ReadResult{HW: 5}} }
+	for _, step := range []struct {
+		what  string
+		named sessionPartition
+		want  bool
+	}{
+		{"the next offset", sessionPartition{offset: 5}, false},
+		{"a newer epoch", sessionPartition{offset: 5, leaderEpoch: 1}, true},
+		{"the same offset again", sessionPartition{offset: 5, leaderEpoch: 1}, true},
+		{"an offset further on", sessionPartition{offset: 6, leaderEpoch: 1}, false},
+		{"an offset before", sessionPartition{offset: 4, leaderEpoch: 1}, true},
+	} {
+		p.tell(said())
+		if p.tell(said()) {
+			t.Fatal("told the same twice")
+		}
+		step.named.topic = "t"
+		s.update([]sessionPartition{step.named}, nil, nil)
+		if got := p.tell(said()); got != step.want {
+			t.Errorf("%s: told %v, want %v", step.what, got, step.want)
+		}
+	}
+	cut := said()
+	cut.read.Diverging.Set = true
+	p.tell(cut)
+	if !p.tell(said()) {
+		t.Error("not told after a cut")
+	}
+}

@@ -275,6 +275,9 @@ func (l *loop) take(id model.TopicIDPartition, r *wire.FetchResponseTopicPartiti
 			l.reports.expect(fp, fp.p.LogEnd())
 		}
 	}
+	if err != nil {
+		l.session.refused(i)
+	}
 	l.note(id, fp, err)
 }
 

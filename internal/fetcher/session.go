@@ -69,6 +69,14 @@ func (s *session) request(o *Options, want []wanted, wait time.Duration) *wire.F
 	return &q
 }
 
+// refused notes that the i-th partition of the last request could not take its answer. It is named again, or forgotten, in the next one: what
+// the leader takes as told, this node does not know.
+func (s *session) refused(i int) {
+	if i < len(s.sent) {
+		s.sent[i].pos = replication.Position{Leader: model.NoBroker}
+	}
+}
+
 // name asks for a partition.
 func name(q *wire.FetchRequest, w *wanted, maxBytes int32) {
 	if n := len(q.Topics); n == 0 || q.Topics[n-1].TopicID != w.id.ID {

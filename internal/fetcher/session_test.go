@@ -115,3 +115,24 @@ func BenchmarkIdleCollect(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/partitions, "ns/partition")
 }
+
+// TestRefusedAnswersAreAskedForAgain: what the leader counts as told this node may not have taken.
+func TestRefusedAnswersAreAskedForAgain(t *testing.T) {
+	o := Options{Me: 2, Epoch: func() model.BrokerEpoch { return 1 }}.withDefaults()
+	var s session
+	want := []wanted{{model.TopicIDPartition{Partition: 0}, replication.Position{Offset: 5}}, {model.TopicIDPartition{Partition: 1}, replication.Position{Offset: 6}}}
+	s.request(&o, want, time.Second)
+	s.answered(&wire.FetchResponse{SessionID: 7})
+	if q := s.request(&o, want, time.Second); len(q.Topics) != 0 {
+		t.Fatalf("nothing has changed, yet %+v", q.Topics)
+	}
+	s.refused(1)
+	q := s.request(&o, want, time.Second)
+	if len(q.Topics) != 1 || len(q.Topics[0].Partitions) != 1 || q.Topics[0].Partitions[0].Partition != 1 {
+		t.Fatalf("%+v", q.Topics)
+	}
+	s.refused(0)
+	if q := s.request(&o, want[1:], time.Second); len(q.Topics) != 0 || len(q.ForgottenTopicsData) != 1 {
+		t.Fatalf("%+v, %+v", q.Topics, q.ForgottenTopicsData)
+	}
+}
