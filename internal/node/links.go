@@ -429,26 +429,32 @@ const (
 // connectionLost finds out whether the process at the other end is dead, and makes it known if so.
 func (n *Node) connectionLost(addr string) {
 	id := n.nodeAt(addr)
-	if id == model.NoBroker || n.links.quorum.Load() == nil {
-		return
+	if id != model.NoBroker && n.links.quorum.Load() != nil && n.nobodyAt(addr) {
+		n.gone(id, addr)
 	}
+}
+
+// nobodyAt reports that nobody listens at an address where somebody did a moment ago.
+func (n *Node) nobodyAt(addr string) bool {
 	for range lookTimes {
 		ctx, cancel := context.WithTimeout(n.links.ctx, lookWait)
 		nc, err := n.net.DialContext(ctx, "tcp", addr)
 		cancel()
 		switch {
 		case errors.Is(err, syscall.ECONNREFUSED):
-			n.gone(id, addr)
-			return
+			return true
+		case errors.Is(err, syscall.ECONNRESET):
+			// The socket was still there and took the connection, and was closed before the dial had returned.
 		case err != nil:
-			return // nobody knows; its session will tell
+			return false // nobody knows; its session will tell
+		case staysOpen(nc, n.clock.Now().Add(lookWait)):
+			return false
 		}
-		alive := staysOpen(nc, n.clock.Now().Add(lookWait))
-		_ = nc.Close()
-		if alive || !n.sleep(n.links.ctx, lookPause) {
-			return
+		if !n.sleep(n.links.ctx, lookPause) {
+			return false
 		}
 	}
+	return false
 }
 
 // gone makes it known that a node's process is dead.
@@ -458,8 +464,9 @@ func (n *Node) gone(id model.BrokerID, addr string) {
 	n.controller.Gone(id)
 }
 
-// staysOpen reports that the other end holds a connection until the deadline.
+// staysOpen reports that the other end holds a connection until the deadline, and closes it.
 func staysOpen(nc net.Conn, until time.Time) bool {
+	defer func() { _ = nc.Close() }()
 	if nc.SetReadDeadline(until) != nil {
 		return false
 	}
