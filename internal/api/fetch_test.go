@@ -105,20 +105,21 @@ func TestFetchErrors(t *testing.T) {
 }
 
 func TestFollowerOutOfRangeLearnsTheStart(t *testing.T) {
-	r := newRig(t)
-	p := r.topic("t", 1, 1, replication.Config{})[0]
-	appendTo(t, p, records(5, 10))
-	if _, err := p.DeleteRecords(3); err != nil {
-		t.Fatal(err)
-	}
-	c := r.dial()
 	q := fetchRequest(12, "t", 1, 0)
 	q.ReplicaID = 2
-	if resp := ask[*kmsg.FetchResponse](c, q); model.ErrorCode(resp.ErrorCode) != model.ClusterAuthorizationFailed || len(resp.Topics) != 0 {
+	fetch := func(r *rig) *kmsg.FetchResponse {
+		t.Helper()
+		p := r.topic("t", 1, 1, replication.Config{})[0]
+		appendTo(t, p, records(5, 10))
+		if _, err := p.DeleteRecords(3); err != nil {
+			t.Fatal(err)
+		}
+		return ask[*kmsg.FetchResponse](r.dial(), q)
+	}
+	if resp := fetch(newRig(t)); model.ErrorCode(resp.ErrorCode) != model.ClusterAuthorizationFailed || len(resp.Topics) != 0 {
 		t.Fatalf("a client fetched as a replica: %+v", resp)
 	}
-	r.api.NodePort = true
-	got := oneFetched(t, ask[*kmsg.FetchResponse](c, q))
+	got := oneFetched(t, fetch(adminRig(t, func(o *Options) { o.NodePort = true })))
 	if model.ErrorCode(got.ErrorCode) != model.OffsetOutOfRange || got.LogStartOffset != 3 {
 		t.Fatalf("%v, log start %d", model.ErrorCode(got.ErrorCode), got.LogStartOffset)
 	}
