@@ -20,7 +20,7 @@ func build(ctx context.Context, dir string, tags []string) (string, error) {
 		return "", err
 	}
 	binary := filepath.Join(dir, "sim.test")
-	c := exec.CommandContext(ctx, "go", "test", "-c", "-overlay", overlay, "-tags", strings.Join(tags, ","), "-o", binary, "./sim/cluster")
+	c := exec.CommandContext(ctx, "go", "test", "-c", "-trimpath", "-overlay", overlay, "-tags", strings.Join(tags, ","), "-o", binary, "./sim/cluster")
 	c.Dir = strings.TrimSpace(string(root))
 	c.Stdout, c.Stderr = os.Stdout, os.Stderr
 	if err := c.Run(); err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"time"
@@ -56,6 +57,11 @@ func (o *options) run(ctx context.Context) error {
 	} else if err := os.MkdirAll(o.out, 0o755); err != nil {
 		return err
 	}
+	out, err := filepath.Abs(o.out) // seeds run elsewhere
+	if err != nil {
+		return err
+	}
+	o.out = out
 	tags := []string{"simruntime", "invariants"}
 	if o.bug != "" || o.bugs {
 		tags = append(tags, "bugs")

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"os/exec"
@@ -43,10 +44,7 @@ func (r *runner) seed(ctx context.Context, seed uint64, c circumstances, name st
 	ctx, cancel := context.WithTimeout(ctx, seedTime)
 	defer cancel()
 	file := filepath.Join(r.o.out, name)
-	cmd := exec.CommandContext(ctx, r.binary, "-test.run", "^TestSeed$", "-test.timeout", "0", "-seed", fmt.Sprint(seed), "-chaos", c.chaos.String(),
-		"-without", strings.Join(c.without, ","), "-result", file)
-	cmd.Env = []string{"GOMAXPROCS=1", "SIM_BUG=" + r.o.bug}
-	said, runErr := cmd.CombinedOutput()
+	said, runErr := r.child(ctx, file, "-seed", fmt.Sprint(seed), "-chaos", c.chaos.String(), "-without", strings.Join(c.without, ","))
 	b, err := os.ReadFile(file)
 	var res cluster.Result
 	if err == nil {
@@ -66,6 +64,26 @@ func (r *runner) seed(ctx context.Context, seed uint64, c circumstances, name st
 
 // noResult begins the failure of a seed whose process neither came to an end nor said why.
 const noResult = "the process ended without a result"
+
+// child runs the simulation and keeps what it writes in file, and next to it. The words a process is started with take memory in it, and so move what
+// comes later: it hears nothing of where it is, and no word that is not the seed's.
+func (r *runner) child(ctx context.Context, file string, args ...string) (said []byte, err error) {
+	dir, err := os.MkdirTemp(r.o.out, "seed-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	cmd := exec.CommandContext(ctx, r.binary)
+	cmd.Args = append([]string{"sim", "-test.run", "^TestSeed$", "-test.timeout", "0", "-result", "result"}, args...)
+	cmd.Env, cmd.Dir = []string{"GOMAXPROCS=1", "SIM_BUG=" + r.o.bug}, dir
+	said, err = cmd.CombinedOutput()
+	for _, suffix := range []string{"", ".trace", ".history"} {
+		if moved := os.Rename(filepath.Join(dir, "result"+suffix), file+suffix); moved != nil && !errors.Is(moved, fs.ErrNotExist) {
+			err = errors.Join(err, moved)
+		}
+	}
+	return said, err
+}
 
 // crashed is what a process that panicked said.
 func crashed(said []byte, err error) string {
