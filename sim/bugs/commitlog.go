@@ -11,7 +11,8 @@ func commitlog() []Defect {
 		},
 		{
 			Name: bug.FailedFsyncBelieved, From: "PostgreSQL, LMDB, LevelDB, SQLite, Redis (USENIX ATC 2020)",
-			Rule: "S5: a sync that failed is taken for one that succeeded",
+			Rule:  "S5: a sync that failed is taken for one that succeeded",
+			Seeds: 1, By: "S5",
 		},
 		{
 			Name: bug.TornTailKept, From: "logs that do not check what they find after a crash",

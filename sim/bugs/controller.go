@@ -6,11 +6,14 @@ func controller() []Defect {
 	return []Defect{
 		{
 			Name: bug.StalePartitionEpoch, From: "a compare-and-set without the compare: what KIP-497's partition epoch is for",
-			Rule: "R1: a change of the ISR is taken although its leader decided on an older one",
+			Rule:  "R1: a change of the ISR is taken although its leader decided on an older one",
+			Seeds: 11, By: "invariant violated (somebody entered the ISR whom its leader had not asked for)",
 		},
 		{
 			Name: bug.BrokerEpochIgnored, From: "Kafka before KIP-841 and KIP-903",
-			Rule: "R6: a follower that restarted since the leader saw it enters the ISR as the process that it was",
+			// Where followers claim only what is on their disk they still have it after a restart: it takes a topic in the page cache to do harm.
+			Rule:  "R6: a follower that restarted since the leader saw it enters the ISR as the process that it was",
+			Seeds: 115, By: "R1",
 		},
 		{
 			Name: bug.RestartUnnoticed, From: "Kafka before KIP-903 and KIP-966",
@@ -19,7 +22,9 @@ func controller() []Defect {
 		},
 		{
 			Name: bug.RestartKeepsEpoch, From: "Kafka, where a leader that is back before its session ends leads on (KIP-101, KIP-966)",
-			Rule: "R5: a leader that lost a tail goes on in the same leader epoch",
+			// In two places: a controller that gives no new epoch, alone, has a node that keeps to its registration stand still.
+			Rule:  "R4, R5: a leader goes on in the epoch of the process before it, whose tail it may have lost and whose requests it does not know",
+			Seeds: 1, By: "invariant violated (somebody entered the ISR whom its leader had not asked for), or R4",
 		},
 		{
 			Name: bug.StaleELR, From: "what KIP-966 warns of",

@@ -44,6 +44,7 @@ type process struct {
 	gate   *gate
 	host   *Host
 	faults *vfs.Faulty // what fails
+	failed atomic.Bool // one of its syncs has failed
 	cancel context.CancelFunc
 	over   chan struct{} // closed when start and node have ended
 

@@ -34,7 +34,7 @@ func (n *nemesis) failSync() {
 	n.s.trace("failing sync on %s", m.name)
 	m.suspect.Store(true)
 	m.held.Store(true)
-	p.faults.Inject(vfs.Fault{Ops: vfs.OpAnySync, Times: 1 + int(n.s.draw()%3), Err: syscall.EIO})
+	p.faults.Inject(vfs.Fault{Ops: vfs.OpAnySync, Times: 1 + int(n.s.draw()%3), Err: syscall.EIO, Before: func() { p.failed.Store(true) }})
 	n.rest(n.between(time.Second, 5*time.Second))
 	n.replaceDisk(m)
 }
@@ -116,7 +116,7 @@ func (n *nemesis) loseSync() {
 	all := n.s.draw()%2 == 0
 	n.s.trace("failing sync on %s before the power goes, of all %v", m.name, all)
 	was := m.suspect.Swap(true)
-	p.faults.Inject(vfs.Fault{Ops: vfs.OpAnySync, Times: 1 + int(n.s.draw()%8), Err: syscall.EIO})
+	p.faults.Inject(vfs.Fault{Ops: vfs.OpAnySync, Times: 1 + int(n.s.draw()%8), Err: syscall.EIO, Before: func() { p.failed.Store(true) }})
 	n.rest(n.between(100*time.Millisecond, 3*time.Second))
 	list := []*machine{m}
 	if all {

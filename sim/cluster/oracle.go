@@ -22,6 +22,7 @@ type oracle struct {
 	committed map[model.TopicIDPartition]*promise
 	seen      map[*process]map[model.TopicIDPartition]*view
 	synced    map[*process]map[model.TopicIDPartition]model.Offset
+	doomed    map[*process]map[model.TopicIDPartition]model.Offset // where logs ended when a sync had failed
 	images    map[model.Offset]uint64
 	offset    map[*process]model.Offset
 	producer  model.ProducerID
@@ -48,7 +49,8 @@ type reign struct {
 func newOracle(s *Sim) *oracle {
 	return &oracle{
 		s: s, leaders: map[epochOf]reign{}, controllers: map[int32]model.BrokerID{}, committed: map[model.TopicIDPartition]*promise{},
-		seen: map[*process]map[model.TopicIDPartition]*view{}, synced: map[*process]map[model.TopicIDPartition]model.Offset{}, images: map[model.Offset]uint64{}, offset: map[*process]model.Offset{},
+		seen: map[*process]map[model.TopicIDPartition]*view{}, synced: map[*process]map[model.TopicIDPartition]model.Offset{},
+		doomed: map[*process]map[model.TopicIDPartition]model.Offset{}, images: map[model.Offset]uint64{}, offset: map[*process]model.Offset{},
 		removed: map[model.TopicID]bool{}, live: map[model.TopicID]string{},
 	}
 }
@@ -94,6 +96,7 @@ func (o *oracle) look() {
 		if p.isKilled() || p.isEnded() {
 			delete(o.seen, p)
 			delete(o.synced, p)
+			delete(o.doomed, p)
 			delete(o.offset, p)
 		}
 	}
@@ -120,6 +123,7 @@ func (o *oracle) replica(l living, r node.Replica) {
 		o.fail("L3", "%s: log start %d, high watermark %d, end %d", name, start, hw, end)
 	}
 	info := r.Info()
+	o.failedSync(l.p, tp, r, name)
 	if durable := o.durable(l.p, tp, r); info.IsLeader && len(info.Replicas) > 1 && hw > durable {
 		o.fail("R1", "%s: high watermark %d, but only %d is on disk", name, hw, durable)
 	}
@@ -127,6 +131,25 @@ func (o *oracle) replica(l living, r node.Replica) {
 		o.leader(l, r, tp, info, name)
 	}
 	o.compare(l, r, tp, name)
+}
+
+// failedSync looks whether a process goes on to confirm after one of its syncs has failed: S5. What was under way then may still be confirmed,
+// what was appended later may not, whatever a second sync says.
+func (o *oracle) failedSync(p *process, tp model.TopicIDPartition, r node.Replica, name string) {
+	if !p.failed.Load() {
+		return
+	}
+	if o.doomed[p] == nil {
+		o.doomed[p] = map[model.TopicIDPartition]model.Offset{}
+	}
+	end, ok := o.doomed[p][tp]
+	if !ok {
+		o.doomed[p][tp] = r.LogEnd()
+		return
+	}
+	if durable := r.Log.DurableEnd(); durable > end {
+		o.fail("S5", "%s confirms %d as synced, and ended at %d when it knew that a sync had failed", name, durable, end)
+	}
 }
 
 // durable is up to where a copy is on disk. A process that has just started vouches for nothing behind its last checkpoint before its first
