@@ -61,6 +61,7 @@ type driver struct {
 	term    uint64
 	applied uint64
 	stuck   *raft.Ready // could not be written: the disk is full
+	stands  int         // counts calls of stand, and leaders that ended one
 	peers   peers
 	// changing is the index behind which raft takes another membership change; it would silently drop one before that.
 	changing uint64
@@ -356,6 +357,9 @@ func (d *driver) follow() {
 	}
 	if st.Lead != d.leader || term != d.term {
 		d.q.apply.push(event{follow: true, leaderTerm: leaderTerm(st.Lead, term), elsewhere: st.Lead != raft.None && st.Lead != d.id})
+	}
+	if d.leader == raft.None && st.Lead != raft.None {
+		d.stands++
 	}
 	d.leading, d.leader, d.term = leading, st.Lead, term
 	if !leading {

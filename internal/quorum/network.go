@@ -233,6 +233,7 @@ func (d *driver) stand(lost uint64) {
 	if !slices.Contains(d.conf.GetVoters(), d.id) {
 		return
 	}
+	d.stands++
 	tick, rank := d.q.o.ElectionTick, time.Duration(d.peers.rank(d.conf, d.id, lost))
 	d.campaignIn(tick/4+rank*(2*tick+tick/4), standTries)
 }
@@ -244,10 +245,10 @@ const standTries = 2 * electionTicks
 
 // campaignIn stands after a while, and again until somebody leads.
 func (d *driver) campaignIn(wait time.Duration, tries int) {
-	term := d.term
+	term, stands := d.term, d.stands
 	d.q.o.Clock.AfterFunc(wait, func() {
 		d.call(func() {
-			if d.leader != raft.None || d.term != term {
+			if d.leader != raft.None || d.term != term || d.stands != stands {
 				return
 			}
 			_ = d.raft.Campaign() // it fails when this node may not stand: then it does not

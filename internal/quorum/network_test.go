@@ -497,3 +497,24 @@ func TestFirstFounderStandsUntilItIsHeard(t *testing.T) {
 		w.agree()
 	})
 }
+
+// TestOldReasonsToStandAreForgotten: a voter that has just started was still to stand, at the time of its rank, when a leader had been found long ago.
+// When that one died at the wrong moment, both others stood at once, and the split vote cost two seconds.
+func TestOldReasonsToStandAreForgotten(t *testing.T) {
+	for seed := range uint64(20) { // who hears whom first is chance
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, seed, 3)
+			defer w.stopAll()
+			w.await("a leader", time.Second, func() bool { return w.leader() == w.nodes[1] })
+			w.crash(3)
+			w.start(3, false)
+			time.Sleep(450 * time.Millisecond) // when the second of the others stands, the third would have
+			w.crash(1)
+			w.nodes[2].q.Lost(1)
+			w.nodes[3].q.Lost(1)
+			w.await("another leader", 300*time.Millisecond, func() bool { return w.leader() != nil })
+			w.start(1, false)
+			w.agree()
+		})
+	}
+}
