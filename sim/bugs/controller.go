@@ -7,13 +7,13 @@ func controller() []Defect {
 		{
 			Name: bug.StalePartitionEpoch, From: "a compare-and-set without the compare: what KIP-497's partition epoch is for",
 			Rule:  "R1: a change of the ISR is taken although its leader decided on an older one",
-			Seeds: 11, By: "invariant violated (somebody entered the ISR whom its leader had not asked for)",
+			Seeds: 18, By: "invariant violated (somebody entered the ISR whom its leader had not asked for)",
 		},
 		{
 			Name: bug.BrokerEpochIgnored, From: "Kafka before KIP-841 and KIP-903",
 			// Where followers claim only what is on their disk they still have it after a restart: it takes a topic in the page cache to do harm.
 			Rule:  "R6: a follower that restarted since the leader saw it enters the ISR as the process that it was",
-			Seeds: 115, By: "R1",
+			Seeds: 101, By: "R1",
 		},
 		{
 			Name: bug.RestartUnnoticed, From: "Kafka before KIP-903 and KIP-966",
