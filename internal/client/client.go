@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"sync"
 	"time"
@@ -19,6 +20,8 @@ var (
 	ErrBroken = errors.New("connection to node broke")
 	// ErrClosed: the client was closed.
 	ErrClosed = errors.New("client is closed")
+
+	errForgotten = errors.New("it was given up")
 )
 
 // Options is what node plugs in.
@@ -84,21 +87,22 @@ func (c *Client) Peer(addr string) *Peer {
 	if p == nil {
 		p = &Peer{c: c, addr: addr}
 		if c.mu.closed {
-			p.mu.closed = true
+			p.mu.closed = ErrClosed
 		}
 		c.mu.peers[addr] = p
 	}
 	return p
 }
 
-// Forget closes the connection to an address that nobody has any more.
+// Forget closes the connection to an address that nobody has any more, or that does not answer. Calls under way fail with ErrBroken: the next one opens
+// another connection.
 func (c *Client) Forget(addr string) {
 	c.mu.Lock()
 	p := c.mu.peers[addr]
 	delete(c.mu.peers, addr)
 	c.mu.Unlock()
 	if p != nil {
-		p.close()
+		p.close(fmt.Errorf("%w: %w", ErrBroken, errForgotten), fmt.Errorf("%w: %w", ErrUnreachable, errForgotten))
 	}
 }
 
@@ -110,6 +114,6 @@ func (c *Client) Close() {
 	c.mu.peers = map[string]*Peer{}
 	c.mu.Unlock()
 	for _, p := range peers {
-		p.close()
+		p.close(ErrClosed, ErrClosed)
 	}
 }

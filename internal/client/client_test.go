@@ -270,3 +270,29 @@ func TestCloseEndsCalls(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestForgettingAPeerIsNotTheEndOfTheClient: one call that got no answer in time has its connection given up. Another one that shared it was told that
+// the client is closed, which a node that was registering with the controller took for the end of everything.
+func TestForgettingAPeerIsNotTheEndOfTheClient(t *testing.T) {
+	entered, hold := make(chan struct{}, 2), make(chan struct{})
+	p := serve(t, func(wire.RequestHeader, int) []byte {
+		entered <- struct{}{}
+		<-hold
+		return nil
+	})
+	defer close(hold)
+	c := newClient(t, client.Options{Lost: func(string) { t.Error("given up here, yet lost") }})
+	left := make(chan error, 1)
+	peer := c.Peer(p.addr)
+	go func() {
+		left <- peer.Call(context.Background(), &wire.AllocateProducerIDsRequest{}, 0, &wire.AllocateProducerIDsResponse{})
+	}()
+	<-entered
+	c.Forget(p.addr)
+	if err := <-left; !errors.Is(err, client.ErrBroken) || errors.Is(err, client.ErrClosed) {
+		t.Fatal(err)
+	}
+	if err := peer.Call(t.Context(), &wire.AllocateProducerIDsRequest{}, 0, &wire.AllocateProducerIDsResponse{}); !errors.Is(err, client.ErrUnreachable) {
+		t.Fatal(err)
+	}
+}

@@ -23,7 +23,8 @@ type Peer struct {
 		dial   *dial     // under way
 		failed time.Time // when the last dial failed
 		why    error
-		closed bool
+		// closed is why it takes no more calls.
+		closed error
 	}
 }
 
@@ -82,9 +83,10 @@ func (p *Peer) Connected() bool {
 func (p *Peer) connected(ctx context.Context) (*conn, error) {
 	p.mu.Lock()
 	switch {
-	case p.mu.closed:
+	case p.mu.closed != nil:
+		err := p.mu.closed
 		p.mu.Unlock()
-		return nil, ErrClosed
+		return nil, err
 	case p.mu.conn != nil && !p.mu.conn.dead():
 		cn := p.mu.conn
 		p.mu.Unlock()
@@ -118,9 +120,9 @@ func (p *Peer) open(d *dial) {
 	p.mu.Lock()
 	p.mu.dial = nil
 	switch {
-	case p.mu.closed && d.conn != nil:
-		d.conn.end(ErrClosed)
-		d.conn, d.err = nil, ErrClosed
+	case p.mu.closed != nil && d.conn != nil:
+		d.conn.end(p.mu.closed)
+		d.conn, d.err = nil, p.mu.closed
 	case d.err != nil:
 		p.mu.failed, p.mu.why = p.c.o.Clock.Now(), d.err
 	default:
@@ -150,14 +152,15 @@ func (p *Peer) greeted(ctx context.Context) (*conn, error) {
 	return cn, nil
 }
 
-func (p *Peer) close() {
+// close ends the connection. Calls that have been sent fail with underWay, others with before.
+func (p *Peer) close(underWay, before error) {
 	p.mu.Lock()
-	p.mu.closed = true
+	p.mu.closed = before
 	cn := p.mu.conn
 	p.mu.conn = nil
 	p.mu.Unlock()
 	if cn != nil {
-		cn.end(ErrClosed)
+		cn.end(underWay)
 	}
 }
 
@@ -318,7 +321,7 @@ func (c *conn) end(cause error) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.endLocked(cause)
-	return errors.Is(c.mu.cause, ErrBroken)
+	return errors.Is(c.mu.cause, ErrBroken) && !errors.Is(c.mu.cause, errForgotten)
 }
 
 func (c *conn) endLocked(cause error) {
