@@ -147,14 +147,16 @@ func (c *logContent) addEntry(payload []byte) error {
 // behind are the entries that continue a snapshot. It may be ahead of the log's beginning: a crash came between writing it and cutting the
 // log. When the log has another entry in its place, the snapshot came from a leader that had other ideas, and nothing here continues it.
 func (c *logContent) behind(at snapshotHead) []*pb.Entry {
-	if at.Index == c.base.Index {
-		return c.entries
-	}
-	n := at.Index - c.base.Index
-	if n > uint64(len(c.entries)) || c.entries[n-1].GetTerm() != at.Term {
+	if !c.leadsTo(at) {
 		return nil
 	}
-	return c.entries[n:]
+	return c.entries[at.Index-c.base.Index:]
+}
+
+// leadsTo reports that a snapshot, which is not older than the log's beginning, is of a state that the log went through.
+func (c *logContent) leadsTo(at snapshotHead) bool {
+	n := at.Index - c.base.Index
+	return n == 0 || n <= uint64(len(c.entries)) && c.entries[n-1].GetTerm() == at.Term
 }
 
 // putState collects a frame with term, vote and commit.

@@ -160,7 +160,24 @@ func (s *store) load(content *logContent) (*opened, error) {
 	// The commit index is only written along with other things, and a snapshot holds nothing that was not committed.
 	commit, term := max(s.hard.GetCommit(), at.Index), max(s.hard.GetTerm(), at.Term)
 	s.hard = &pb.HardState{Term: &term, Vote: s.hard.Vote, Commit: &commit}
+	if !content.leadsTo(at) {
+		if err := s.beginBehind(at); err != nil {
+			return nil, err
+		}
+	}
 	return found, s.mem.SetHardState(s.hard)
+}
+
+// beginBehind finishes what install had begun when a crash came: the snapshot is there, and the log still the one before it. What comes behind the
+// snapshot would not follow from what that log holds, and would be taken for damage, or not be found, at the start after this one.
+func (s *store) beginBehind(at snapshotHead) error {
+	log, err := createLog(s.fs, s.dir, logBase{s.id, at.Index, at.Term}, func(l *logFile) { l.putState(s.hard) })
+	if err != nil {
+		return fmt.Errorf("beginning the log behind snapshot %d: %w", at.Index, err)
+	}
+	old := s.log
+	s.log = log
+	return old.close()
 }
 
 // loadSnapshot replays the newest snapshot that can be read and that the log continues.
@@ -239,7 +256,7 @@ func (s *store) write(sync bool) error {
 }
 
 // install begins the log anew behind a snapshot of the leader. After a crash in between, the snapshot is newer than the log that is still
-// there; load then drops what of the log does not lead to it.
+// there; load then goes on from here if the log does not lead to it.
 func (s *store) install(rd *raft.Ready) error {
 	at := rd.Snapshot.GetMetadata()
 	if at.GetIndex() <= s.base {
