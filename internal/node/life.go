@@ -44,7 +44,7 @@ func retriable(err error) bool {
 
 // repeatable also takes errors that leave open what happened, for requests that may be carried out twice.
 func repeatable(err error) bool {
-	return retriable(err) || errors.Is(err, client.ErrBroken) || errors.Is(err, context.DeadlineExceeded)
+	return retriable(err) || errors.Is(err, client.ErrBroken) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, model.RequestTimedOut)
 }
 
 // decide has something decided by the active controller: by here on this node, by there on another. It tries until the error is none that

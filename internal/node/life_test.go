@@ -1,8 +1,12 @@
 package node
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"testing"
 
+	"github.com/klamm/klamm/internal/client"
 	"github.com/klamm/klamm/internal/metadata"
 	"github.com/klamm/klamm/internal/model"
 )
@@ -33,5 +37,29 @@ func TestOldMetadataMakesNoLeader(t *testing.T) {
 	n.me = 2
 	if n.leads(img, &img.Topic("t").Partitions[0]) {
 		t.Error("it leads what another does")
+	}
+}
+
+// TestControllerThatFailsMeanwhileIsAskedAgain: a node that registered with a controller whose disk failed just then was told that what became of it is open
+// (REQUEST_TIMED_OUT), and ended itself instead of asking the next one.
+func TestControllerThatFailsMeanwhileIsAskedAgain(t *testing.T) {
+	for _, tc := range []struct {
+		err                   error
+		retriable, repeatable bool
+	}{
+		{remoteError(model.RequestTimedOut, nil), false, true},
+		{remoteError(model.NotController, nil), true, true},
+		{fmt.Errorf("sent: %w", client.ErrBroken), false, true},
+		{fmt.Errorf("dial: %w", client.ErrUnreachable), true, true},
+		{context.DeadlineExceeded, false, true},
+		{remoteError(model.DuplicateBrokerRegistration, nil), false, false},
+		{errors.New("something else"), false, false},
+	} {
+		if got := retriable(tc.err); got != tc.retriable {
+			t.Errorf("%v: retriable %v", tc.err, got)
+		}
+		if got := repeatable(tc.err); got != tc.repeatable {
+			t.Errorf("%v: repeatable %v", tc.err, got)
+		}
 	}
 }
