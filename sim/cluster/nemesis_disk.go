@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"fmt"
 	"syscall"
 	"time"
 
@@ -44,8 +45,15 @@ func (n *nemesis) replaceDisk(m *machine) {
 	m.held.Store(true)
 	m.end(wipe)
 	n.rest(n.between(0, 4*time.Second))
-	for n.unregister(m) != nil { // the faults end, and then it succeeds
-		time.Sleep(500 * time.Millisecond)
+	for end := time.Now().Add(n.s.opts.Chaos + healTime); ; time.Sleep(500 * time.Millisecond) {
+		err := n.unregister(m)
+		if err == nil {
+			break
+		}
+		if time.Now().After(end) { // the faults have ended long ago
+			n.s.fail("liveness", fmt.Errorf("%s cannot be unregistered: %w", m.name, err))
+			return
+		}
 	}
 	m.held.Store(false)
 	m.start()
