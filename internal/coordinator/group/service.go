@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"time"
 	"unicode/utf16"
 
 	"github.com/klamm/klamm/internal/clock"
@@ -45,8 +46,9 @@ type Service struct {
 		shards map[int32]*shard
 		// epochs are the newest known of each partition, of shards that were resigned too: what is older comes too late.
 		epochs map[int32]model.LeaderEpoch
-		// news is closed when a partition is heard of for the first time.
+		// news is closed when a partition is heard of for the first time. vain is when a wait for that last ended without; zero when some came since.
 		news   chan struct{}
+		vain   time.Time
 		ending sync.WaitGroup
 	}
 }
@@ -92,7 +94,7 @@ func (s *Service) Resigned(partition int32, epoch model.LeaderEpoch) {
 func (s *Service) heardLocked(partition int32, epoch model.LeaderEpoch) {
 	if _, known := s.mu.epochs[partition]; !known {
 		close(s.mu.news)
-		s.mu.news = make(chan struct{})
+		s.mu.news, s.mu.vain = make(chan struct{}), time.Time{}
 	}
 	s.mu.epochs[partition] = epoch
 }
@@ -154,10 +156,14 @@ func (s *Service) Ready(ctx context.Context, group string) model.ErrorCode {
 }
 
 // shardOf finds the shard that holds a group and waits for its load to end, a little while. As long it waits for word of a partition that this node
-// has heard nothing of yet: another node, which has, has sent the client here.
+// has heard nothing of yet: another node, which has, has sent the client here. A request may name thousands of groups, one after the other, and of a
+// topic that nobody has made; so what was waited for in vain is not waited for again at once.
 func (s *Service) shardOf(ctx context.Context, group string) (*shard, model.ErrorCode) {
 	sh, known, news := s.lookUp(group)
 	if !known {
+		if s.waitedInVain() {
+			return nil, model.CoordinatorNotAvailable
+		}
 		late := make(chan struct{})
 		timer := s.o.Clock.AfterFunc(s.o.Config().LoadWait, func() { close(late) })
 		defer timer.Stop()
@@ -166,6 +172,9 @@ func (s *Service) shardOf(ctx context.Context, group string) (*shard, model.Erro
 			case <-news:
 				sh, known, news = s.lookUp(group)
 			case <-late:
+				s.mu.Lock()
+				s.mu.vain = s.o.Clock.Now()
+				s.mu.Unlock()
 				return nil, model.CoordinatorNotAvailable
 			case <-ctx.Done():
 				return nil, model.CoordinatorNotAvailable
@@ -189,6 +198,13 @@ func (s *Service) lookUp(group string) (sh *shard, known bool, news <-chan struc
 	p := PartitionFor(group, n)
 	_, known = s.mu.epochs[p]
 	return s.mu.shards[p], known || s.mu.closed, s.mu.news
+}
+
+// waitedInVain reports that a wait for news has just ended without any.
+func (s *Service) waitedInVain() bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return !s.mu.vain.IsZero() && s.o.Clock.Now().Sub(s.mu.vain) < s.o.Config().LoadWait
 }
 
 func (s *Service) await(ctx context.Context, sh *shard) model.ErrorCode {

@@ -171,6 +171,13 @@ func TestNoTopicYet(t *testing.T) {
 	if code := s.Ready(context.Background(), "g"); code != model.CoordinatorNotAvailable {
 		t.Fatal(code)
 	}
+	// One request may name thousands of groups: they do not wait one after the other.
+	for range 10_000 {
+		if code := s.Ready(context.Background(), "another"); code != model.CoordinatorNotAvailable {
+			t.Fatal(code)
+		}
+	}
+	h.clock.Advance(h.cfg.LoadWait)
 	answer := make(chan model.ErrorCode)
 	go func() { answer <- s.Ready(context.Background(), "g") }()
 	partitions.Store(1)
