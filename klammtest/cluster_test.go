@@ -47,11 +47,11 @@ func eventually(ctx context.Context, t *testing.T, what string, ok func() error)
 // create makes a topic. A try whose answer was lost may have made it.
 func create(ctx context.Context, t *testing.T, adm *kadm.Client, partitions int32, replicas int16, topic string) {
 	t.Helper()
-	eventually(ctx, t, "create "+topic, func() error { return passing(t, tryCreate(ctx, adm, partitions, replicas, topic)) })
+	eventually(ctx, t, "create "+topic, func() error { return passing(t, tryCreate(ctx, adm, partitions, replicas, nil, topic)) })
 }
 
-func tryCreate(ctx context.Context, adm *kadm.Client, partitions int32, replicas int16, topic string) error {
-	_, err := adm.CreateTopic(ctx, partitions, replicas, nil, topic)
+func tryCreate(ctx context.Context, adm *kadm.Client, partitions int32, replicas int16, configs map[string]*string, topic string) error {
+	_, err := adm.CreateTopic(ctx, partitions, replicas, configs, topic)
 	if errors.Is(err, kerr.TopicAlreadyExists) {
 		return nil
 	}

@@ -130,7 +130,7 @@ func TestUnregisteredBrokerThatLivesComesBack(t *testing.T) {
 	})
 	eventually(ctx, t, "three voters", func() error { return quorumOf(ctx, cl, 3, 0) })
 	// Who was asked may not have heard that broker 2 was away: whether it is back the controller says.
-	eventually(ctx, t, "three replicas", func() error { return tryCreate(ctx, adm, 3, 3, "after") })
+	eventually(ctx, t, "three replicas", func() error { return tryCreate(ctx, adm, 3, 3, nil, "after") })
 }
 
 // TestWipedVoterIsReplaced: the one that is gone is unregistered, and the new node takes its place in the quorum.

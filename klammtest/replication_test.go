@@ -122,13 +122,7 @@ func makeTopic(ctx context.Context, t *testing.T, adm *kadm.Client, topic string
 	for i := 0; i < len(configs); i += 2 {
 		set[configs[i]] = &configs[i+1]
 	}
-	eventually(ctx, t, "create "+topic, func() error {
-		_, err := adm.CreateTopic(ctx, partitions, 3, set, topic)
-		if errors.Is(err, kerr.TopicAlreadyExists) {
-			return nil
-		}
-		return passing(t, err)
-	})
+	eventually(ctx, t, "create "+topic, func() error { return passing(t, tryCreate(ctx, adm, partitions, 3, set, topic)) })
 }
 
 // inSync waits until every partition of a topic has n replicas in sync, and a leader.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -36,7 +37,9 @@ func TestTopicDeletedWhileABrokerWasDownCostsItNoDirectory(t *testing.T) {
 		c.Start()
 		after := fmt.Sprintf("after-%d", round)
 		create(ctx, t, adm, 2, 3, after)
-		eventually(ctx, t, "a replica on the broker that was down", func() error { return whole(ctx, adm, after) })
+		limited, done := context.WithTimeout(ctx, 15*time.Second)
+		eventually(limited, t, "a replica on the broker that was down", func() error { return whole(ctx, adm, after) })
+		done()
 	}
 }
 

@@ -33,9 +33,9 @@ func startChurn(t *testing.T, c *klammtest.Cluster) *churn {
 		for i := 0; ctx.Err() == nil; i++ {
 			name, begin := fmt.Sprintf("churn-%d", i), time.Now()
 			// Not ctx: one that is given up leaves open what became of it.
-			err := tryCreate(t.Context(), adm, 2, 1, name)
+			err := tryCreate(t.Context(), adm, 2, 1, nil, name)
 			for err != nil && passes(err) && time.Since(begin) < patience {
-				err = tryCreate(t.Context(), adm, 2, 1, name)
+				err = tryCreate(t.Context(), adm, 2, 1, nil, name)
 			}
 			if err != nil {
 				if t.Context().Err() == nil {

@@ -25,7 +25,7 @@ func TestBackingEndsWithTheMajority(t *testing.T) {
 		}
 		gone := time.Now()
 		for range 100 { // it steps down after a while: until then it is backed by those that were
-			time.Sleep(10 * time.Millisecond)
+			time.Sleep(10 * time.Millisecond) // of the bubble
 			if at := leader.q.Backed(); at.After(gone.Add(100 * time.Millisecond)) {
 				t.Fatalf("backed %v after the others went", at.Sub(gone))
 			}

@@ -490,7 +490,7 @@ func TestFirstFounderStandsUntilItIsHeard(t *testing.T) {
 			w.add(id, w.clusterQ[id-1].DirectoryID)
 		}
 		w.start(1, false)
-		time.Sleep(60 * time.Millisecond)
+		time.Sleep(60 * time.Millisecond) // of the bubble: the first asks for votes while the others are not there
 		w.start(2, true)
 		w.start(3, true)
 		w.await("a leader", 150*time.Millisecond, func() bool { return w.leader() != nil })
@@ -508,7 +508,7 @@ func TestOldReasonsToStandAreForgotten(t *testing.T) {
 			w.await("a leader", time.Second, func() bool { return w.leader() == w.nodes[1] })
 			w.crash(3)
 			w.start(3, false)
-			time.Sleep(450 * time.Millisecond) // when the second of the others stands, the third would have
+			time.Sleep(450 * time.Millisecond) // of the bubble: when the second of the others stands, the third would have
 			w.crash(1)
 			w.nodes[2].q.Lost(1)
 			w.nodes[3].q.Lost(1)
